@@ -1,0 +1,13 @@
+//! Strict JSON configurations: read, overridden with `--set`, parsed, validated; every problem reported at once.
+
+mod backend;
+mod bert;
+mod load;
+mod optimizer;
+mod section;
+
+pub use backend::{BackendConfig, Compute};
+pub use bert::{BertConfig, HiddenActivation};
+pub use load::{apply_overrides, from_value, load, read_value, set_backend, write_resolved};
+pub use optimizer::{AdamConfig, OptimizerConfig, ScheduleConfig};
+pub use section::{FromSection, FromValue, Problems, Section};

@@ -1,0 +1,19 @@
+//! BERT on [Burn](https://burn.dev): models, tokenizer, optimizers, the training loop and model directories.
+//!
+//! Read it from the bottom up; every module uses only those above it in this list:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`error`], [`files`] | what can fail; files that are never half written |
+//! | [`config`] | strict JSON configurations |
+//! | [`data`] | deterministic randomness, packed batches |
+//! | [`ops`] | the operations of BERT, each with its backward step |
+//! | [`nn`], [`model`] | the layers and the models, named as in checkpoints |
+
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod files;
+pub mod model;
+pub mod nn;
+pub mod ops;

@@ -1,0 +1,56 @@
+//! The encoder without a head.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::config::BertConfig;
+use crate::data::packed::PackedBatch;
+use crate::nn::{Embeddings, Encoder, Init, Pooler};
+use crate::ops::{BertBackend, DropoutKey};
+
+/// Embeddings, encoder and pooler (Devlin et al. 2019, section 3).
+#[derive(Module, Debug)]
+pub struct BertModel<B: Backend> {
+    /// Words, positions, segments.
+    pub embeddings: Embeddings<B>,
+    /// The layers.
+    pub encoder: Encoder<B>,
+    /// Of [CLS].
+    pub pooler: Pooler<B>,
+}
+
+/// What the encoder makes of a batch.
+#[derive(Debug, Clone)]
+pub struct BertOutput<B: Backend> {
+    /// The last layer's output, `[tokens, hidden]`.
+    pub hidden_states: Tensor<B, 2>,
+    /// The pooler's, `[sequences, hidden]`.
+    pub pooled: Tensor<B, 2>,
+}
+
+impl<B: Backend> BertModel<B> {
+    /// With the sizes of `config` and initial weights.
+    pub fn new(config: &BertConfig, init: &Init<'_, B>) -> Self {
+        Self {
+            embeddings: Embeddings::new(config, init),
+            encoder: Encoder::new(config, init),
+            pooler: Pooler::new(config, init),
+        }
+    }
+}
+
+impl<B: BertBackend> BertModel<B> {
+    /// Encodes a batch; `dropout` says whether this is training.
+    pub fn forward(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> BertOutput<B> {
+        let embedded = self.embeddings.forward(batch, dropout);
+        let hidden_states = self.encoder.forward(embedded, &batch.sequences, dropout);
+        let pooled = self
+            .pooler
+            .forward(hidden_states.clone(), batch.first_tokens.clone());
+        BertOutput {
+            hidden_states,
+            pooled,
+        }
+    }
+}

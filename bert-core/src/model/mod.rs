@@ -1,0 +1,9 @@
+//! The models: the encoder with its pooler, and the heads on top.
+
+mod bert;
+mod pretraining;
+
+pub use bert::{BertModel, BertOutput};
+pub use pretraining::{
+    BertForPreTraining, PreTrainingLabels, PreTrainingLoss, PreTrainingHeads, PredictionHead,
+};

@@ -1,0 +1,83 @@
+//! Initial weights: a truncated normal for matrices, zero biases, unit layer norms (Devlin et al. 2019; its code
+//! truncates at two standard deviations, which Hugging Face does not).
+
+use burn::module::Param;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use rand::Rng;
+
+use super::{LayerNorm, Linear};
+use crate::data::random::generator;
+
+/// Makes the initial parameters of one model.
+///
+/// Values are drawn on the host as a function of (seed, parameter name), so that every backend starts from the same
+/// weights, whatever the order of the draws.
+#[derive(Debug, Clone)]
+pub struct Init<'a, B: Backend> {
+    /// The seed of the whole model.
+    pub seed: u64,
+    /// The standard deviation before truncation, `initializer_range`.
+    pub deviation: f64,
+    /// Where the parameters live.
+    pub device: &'a B::Device,
+}
+
+impl<B: Backend> Init<'_, B> {
+    /// A matrix of truncated normals.
+    pub fn matrix(&self, name: &str, [rows, columns]: [usize; 2]) -> Param<Tensor<B, 2>> {
+        let mut random = generator(self.seed, name, &[]);
+        let mut values = Vec::with_capacity(rows * columns);
+        while values.len() < rows * columns {
+            // Box and Muller's pair, without those beyond two deviations.
+            let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
+            let angle = std::f64::consts::TAU * random.random::<f64>();
+            for value in [radius * angle.cos(), radius * angle.sin()] {
+                if value.abs() <= 2.0 && values.len() < rows * columns {
+                    values.push((value * self.deviation) as f32);
+                }
+            }
+        }
+        Param::from_data(TensorData::new(values, [rows, columns]), self.device)
+    }
+
+    /// An embedding table whose row `zero_row` is zero.
+    pub fn table(
+        &self,
+        name: &str,
+        shape: [usize; 2],
+        zero_row: Option<usize>,
+    ) -> Param<Tensor<B, 2>> {
+        let table = self.matrix(name, shape);
+        match zero_row {
+            Some(row) if row < shape[0] => table.map(|table| {
+                let zeros = Tensor::zeros([1, shape[1]], self.device);
+                let table = table.detach().slice_assign([row..row + 1, 0..shape[1]], zeros);
+                table.require_grad()
+            }),
+            _ => table,
+        }
+    }
+
+    /// A vector of one value.
+    pub fn vector(&self, value: f32, length: usize) -> Param<Tensor<B, 1>> {
+        Param::from_data(TensorData::new(vec![value; length], [length]), self.device)
+    }
+
+    /// A linear map.
+    pub fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Linear<B> {
+        Linear {
+            weight: self.matrix(&format!("{name}.weight"), [inputs, outputs]),
+            bias: self.vector(0.0, outputs),
+        }
+    }
+
+    /// A layer normalisation.
+    pub fn layer_norm(&self, hidden: usize, eps: f64) -> LayerNorm<B> {
+        LayerNorm {
+            weight: self.vector(1.0, hidden),
+            bias: self.vector(0.0, hidden),
+            eps,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The layers of BERT, named as in its checkpoints.
+
+mod attention;
+mod embeddings;
+mod encoder;
+mod feed_forward;
+mod init;
+mod layer;
+mod pooler;
+
+pub use attention::{Attention, SelfAttention};
+pub use embeddings::Embeddings;
+pub use encoder::Encoder;
+pub use feed_forward::{Intermediate, ResidualOutput};
+pub use init::Init;
+pub use layer::Layer;
+pub use pooler::Pooler;
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::ops::{Activation, BertBackend, primitive, tensor};
+
+/// `activation(x W + b)`.
+#[derive(Module, Debug)]
+pub struct Linear<B: Backend> {
+    /// `[in, out]`; checkpoints keep its transpose.
+    pub weight: Param<Tensor<B, 2>>,
+    /// `[out]`
+    pub bias: Param<Tensor<B, 1>>,
+}
+
+impl<B: BertBackend> Linear<B> {
+    /// # Shapes
+    /// `[rows, in] -> [rows, out]`
+    pub fn forward(&self, x: Tensor<B, 2>, activation: Activation) -> Tensor<B, 2> {
+        tensor(B::bert_linear(
+            primitive(x),
+            primitive(self.weight.val()),
+            primitive(self.bias.val()),
+            activation,
+        ))
+    }
+}
+
+/// The scale and shift of a layer normalisation.
+#[derive(Module, Debug)]
+pub struct LayerNorm<B: Backend> {
+    /// γ `[hidden]`
+    pub weight: Param<Tensor<B, 1>>,
+    /// β `[hidden]`
+    pub bias: Param<Tensor<B, 1>>,
+    /// ε
+    pub eps: f64,
+}

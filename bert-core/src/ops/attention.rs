@@ -1,0 +1,142 @@
+//! `softmax(Q Kᵀ / sqrt(d)) V` (Vaswani et al. 2017, equation 1), for every sequence and head on its own.
+//!
+//! The composed form is the only place where packed tokens become a rectangle `[sequences, longest]`. Keys beyond a
+//! sequence's end get a probability of exactly zero, and gradients of rows beyond it are zeroed.
+//!
+//! Backward, with P the probabilities and D the scaled dropout mask: `dV = (P D)ᵀ dO`, `dP = (dO Vᵀ) D`,
+//! `dS = P (dP - Σ_keys dP P)`, `dQ = dS K / sqrt(d)`, `dK = dSᵀ Q / sqrt(d)`.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Bool, Tensor};
+
+use super::{Dropout, primitive, tensor};
+use crate::data::packed::Sequences;
+
+/// The settings of an attention.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionArgs {
+    /// The number of heads, which divides the hidden size.
+    pub heads: usize,
+    /// Dropout of the probabilities, after the softmax.
+    pub dropout: Dropout,
+}
+
+/// What the backward step needs; all `[sequences, heads, longest, …]`.
+#[derive(Debug, Clone)]
+pub struct AttentionSaved<B: Backend> {
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    value: FloatTensor<B>,
+    probabilities: FloatTensor<B>,
+    mask: Option<FloatTensor<B>>,
+}
+
+/// Low enough that `exp` of it is zero, and far from overflow.
+const MASKED_SCORE: f64 = -1e9;
+
+/// `[tokens, hidden]`, and what [`backward`] needs.
+pub fn forward<B: Backend>(
+    qkv: FloatTensor<B>,
+    sequences: &Sequences<B>,
+    args: AttentionArgs,
+) -> (FloatTensor<B>, AttentionSaved<B>) {
+    let qkv: Tensor<B, 2> = tensor(qkv);
+    let [_, width] = qkv.dims();
+    let (hidden, heads) = (width / 3, args.heads);
+    let (count, longest) = (sequences.count(), sequences.longest());
+    // [tokens, 3 * hidden] -> [sequences, longest, 3, heads, head_dim] -> [3, sequences, heads, longest, head_dim]
+    let split = sequences
+        .to_rectangle(qkv)
+        .reshape([count, longest, 3, heads, hidden / heads])
+        .permute([2, 0, 3, 1, 4]);
+    let part = |i: usize| -> Tensor<B, 4> { split.clone().narrow(0, i, 1).squeeze_dim::<4>(0) };
+    let (query, key, value) = (part(0), part(1), part(2));
+
+    let mut scores = query
+        .clone()
+        .matmul(key.clone().transpose())
+        .mul_scalar(scale(hidden / heads));
+    if let Some(beyond) = sequences.beyond_end() {
+        let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
+            .reshape([count, 1, 1, longest])
+            .expand([count, heads, longest, longest]);
+        scores = scores.mask_fill(beyond, MASKED_SCORE);
+    }
+    let probabilities = softmax(scores, 3);
+    let mask = args
+        .dropout
+        .mask::<B, 4>(probabilities.dims(), &probabilities.device());
+    let dropped = match &mask {
+        Some(mask) => probabilities.clone() * mask.clone(),
+        None => probabilities.clone(),
+    };
+    // [sequences, heads, longest, head_dim] -> [sequences, longest, heads, head_dim] -> [tokens, hidden]
+    let context = dropped
+        .matmul(value.clone())
+        .permute([0, 2, 1, 3])
+        .reshape([count * longest, hidden]);
+    let context = sequences.from_rectangle(context);
+    let saved = AttentionSaved {
+        query: primitive(query),
+        key: primitive(key),
+        value: primitive(value),
+        probabilities: primitive(probabilities),
+        mask: mask.map(primitive),
+    };
+    (primitive(context), saved)
+}
+
+/// The gradient of qkv, `[tokens, 3 * hidden]`.
+pub fn backward<B: Backend>(
+    grad: FloatTensor<B>,
+    sequences: &Sequences<B>,
+    args: AttentionArgs,
+    saved: AttentionSaved<B>,
+) -> FloatTensor<B> {
+    let grad: Tensor<B, 2> = tensor(grad);
+    let [_, hidden] = grad.dims();
+    let heads = args.heads;
+    let (count, longest) = (sequences.count(), sequences.longest());
+    let mut grad = sequences.to_rectangle(grad);
+    if let Some(beyond) = sequences.beyond_end() {
+        let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
+            .reshape([count * longest, 1])
+            .expand([count * longest, hidden]);
+        grad = grad.mask_fill(beyond, 0.0);
+    }
+    // [sequences * longest, hidden] -> [sequences, heads, longest, head_dim]
+    let grad = grad
+        .reshape([count, longest, heads, hidden / heads])
+        .permute([0, 2, 1, 3]);
+    let probabilities: Tensor<B, 4> = tensor(saved.probabilities);
+    let (query, key, value): (Tensor<B, 4>, Tensor<B, 4>, Tensor<B, 4>) = (
+        tensor(saved.query),
+        tensor(saved.key),
+        tensor(saved.value),
+    );
+
+    let mut d_probabilities = grad.clone().matmul(value.transpose());
+    let mut dropped = probabilities.clone();
+    if let Some(mask) = saved.mask {
+        let mask: Tensor<B, 4> = tensor(mask);
+        d_probabilities = d_probabilities * mask.clone();
+        dropped = dropped * mask;
+    }
+    let d_value = dropped.transpose().matmul(grad);
+    let weighted = d_probabilities * probabilities.clone();
+    let d_scores = (weighted.clone() - probabilities * weighted.sum_dim(3))
+        .mul_scalar(scale(hidden / heads));
+    let d_query = d_scores.clone().matmul(key);
+    let d_key = d_scores.transpose().matmul(query);
+    // 3 x [sequences, heads, longest, head_dim] -> [sequences, longest, 3, heads, head_dim] -> [tokens, 3 * hidden]
+    let joint = Tensor::stack::<5>(vec![d_query, d_key, d_value], 0)
+        .permute([1, 3, 0, 2, 4])
+        .reshape([count * longest, 3 * hidden]);
+    primitive(sequences.from_rectangle(joint))
+}
+
+fn scale(head_dim: usize) -> f64 {
+    1.0 / (head_dim as f64).sqrt()
+}
