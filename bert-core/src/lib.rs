@@ -10,6 +10,7 @@
 //! | [`ops`] | the operations of BERT, each with its backward step |
 //! | [`nn`], [`model`] | the layers and the models, named as in checkpoints |
 
+pub mod backend;
 pub mod config;
 pub mod data;
 pub mod error;
@@ -17,3 +18,7 @@ pub mod files;
 pub mod model;
 pub mod nn;
 pub mod ops;
+pub mod optim;
+pub mod weights;
+pub mod tokenizer;
+pub mod train;

@@ -1,0 +1,103 @@
+//! From a configuration to a concrete backend: with `ops/`, the only place that names one. Everything else is
+//! generic; another backend is an arm here, its `BertBackend` implementation and a Cargo feature.
+
+use crate::config::{BackendConfig, Compute};
+use crate::error::{Error, Result};
+use crate::ops::BertAutodiffBackend;
+
+/// Work that is generic over the backend.
+pub trait Job {
+    /// What it comes to.
+    type Output;
+
+    /// Does it on a device.
+    ///
+    /// # Errors
+    /// The job's own.
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output>;
+}
+
+/// Does a job on the configured backend.
+///
+/// # Errors
+/// [`Error::Backend`] where this program or this machine lacks the backend; the job's own otherwise.
+pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
+    match config {
+        BackendConfig::Ndarray { compute } => {
+            if *compute == Compute::Bf16 {
+                return Err(Error::Backend {
+                    backend: "ndarray",
+                    problem: "products in bf16 are not implemented yet".into(),
+                    help: "set backend.compute to \"f32\"".into(),
+                });
+            }
+            run_ndarray(job)
+        }
+        BackendConfig::Wgpu { device } => run_wgpu(&device.to_string(), job),
+    }
+}
+
+#[cfg(feature = "ndarray")]
+fn run_ndarray<J: Job>(job: J) -> Result<J::Output> {
+    use burn_autodiff::Autodiff;
+    use burn_ndarray::{NdArray, NdArrayDevice};
+    job.run::<Autodiff<NdArray<f32>>>(NdArrayDevice::Cpu)
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn run_ndarray<J: Job>(_job: J) -> Result<J::Output> {
+    Err(not_built("ndarray"))
+}
+
+#[cfg(feature = "wgpu")]
+fn run_wgpu<J: Job>(name: &str, job: J) -> Result<J::Output> {
+    use burn_autodiff::Autodiff;
+    use burn_wgpu::{Wgpu, WgpuDevice};
+    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+    let index = index.parse().unwrap_or(0);
+    let device = match kind {
+        "discrete" => WgpuDevice::DiscreteGpu(index),
+        "integrated" => WgpuDevice::IntegratedGpu(index),
+        "virtual" => WgpuDevice::VirtualGpu(index),
+        "cpu" => WgpuDevice::Cpu,
+        _ => WgpuDevice::DefaultDevice,
+    };
+    probe::<Wgpu>(name, &device)?;
+    job.run::<Autodiff<Wgpu>>(device)
+}
+
+/// Opens the device once. The runtime panics where no adapter fits, which is the user's machine and not our mistake.
+#[cfg(feature = "wgpu")]
+fn probe<B: burn::tensor::backend::Backend>(name: &str, device: &B::Device) -> Result<()> {
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let opened = std::panic::catch_unwind(|| {
+        let zeros = burn::tensor::Tensor::<B, 1>::zeros([1], device);
+        zeros.into_data().iter::<f32>().next() == Some(0.0)
+    });
+    std::panic::set_hook(quiet);
+    if opened.unwrap_or(false) {
+        return Ok(());
+    }
+    Err(Error::Backend {
+        backend: "wgpu",
+        problem: format!("no usable graphics adapter for device \"{name}\""),
+        help: "install a Vulkan, Metal or DirectX 12 driver (Debian: mesa-vulkan-drivers), choose another \
+               backend.device, or use --backend ndarray"
+            .into(),
+    })
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn run_wgpu<J: Job>(_name: &str, _job: J) -> Result<J::Output> {
+    Err(not_built("wgpu"))
+}
+
+#[cfg(not(all(feature = "ndarray", feature = "wgpu")))]
+fn not_built(backend: &'static str) -> Error {
+    Error::Backend {
+        backend,
+        problem: "this program was built without it".into(),
+        help: format!("build with --features {backend}"),
+    }
+}

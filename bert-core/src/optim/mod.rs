@@ -1,0 +1,7 @@
+//! AdamW and LAMB over a whole model: parameter groups, clipping by the global norm, schedules.
+
+mod optimizer;
+mod schedule;
+
+pub use optimizer::{BertOptimizer, decays};
+pub use schedule::Schedule;

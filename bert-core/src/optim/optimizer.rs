@@ -1,0 +1,246 @@
+//! The optimizer of a whole model.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::{GradientsParams, MultiGradientsParams, Optimizer};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Shape, Tensor, TensorData, TensorMetadata};
+
+use crate::config::OptimizerConfig;
+use crate::ops::{AdamArgs, BertAutodiffBackend, BertBackend, Moments, primitive, tensor};
+
+/// AdamW or LAMB with decoupled weight decay on matrices only, after clipping by the global norm.
+///
+/// Clones share one state: burn-train's learner owns one, the training loop keeps another to write checkpoints.
+#[derive(Clone)]
+pub struct BertOptimizer<B: AutodiffBackend> {
+    config: OptimizerConfig,
+    max_gradient_norm: Option<f64>,
+    state: Arc<Mutex<State<B::InnerBackend>>>,
+}
+
+struct State<B: Backend> {
+    step: u64,
+    moments: BTreeMap<String, Moments<B>>,
+    gradient_norm: Option<Tensor<B, 1>>,
+}
+
+/// Whether weight decay applies to a parameter: not to biases and layer norms (Devlin et al. 2019, appendix A.2).
+pub fn decays(path: &str) -> bool {
+    !(path.ends_with("bias") || path.contains("layer_norm"))
+}
+
+impl<B: BertAutodiffBackend> BertOptimizer<B> {
+    /// Without history. `max_gradient_norm` `None` leaves gradients as they are.
+    pub fn new(config: OptimizerConfig, max_gradient_norm: Option<f64>) -> Self {
+        let state = State {
+            step: 0,
+            moments: BTreeMap::new(),
+            gradient_norm: None,
+        };
+        Self {
+            config,
+            max_gradient_norm,
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The global norm of the last step's gradients before clipping, `[1]`; not read back from the device yet.
+    pub fn gradient_norm(&self) -> Option<Tensor<B::InnerBackend, 1>> {
+        self.lock().gradient_norm.clone()
+    }
+
+    /// The moments of every parameter, flat, by path: `first.<path>` and `second.<path>`.
+    pub fn moments(&self) -> Vec<(String, TensorData)> {
+        let state = self.lock();
+        let mut list = Vec::with_capacity(2 * state.moments.len());
+        for (path, moments) in &state.moments {
+            for (name, moment) in [("first", &moments.first), ("second", &moments.second)] {
+                let flat: Tensor<B::InnerBackend, 1> = tensor(flatten::<B::InnerBackend>(moment.clone()));
+                list.push((format!("{name}.{path}"), flat.into_data()));
+            }
+        }
+        list
+    }
+
+    /// Takes up the state that [`BertOptimizer::moments`] gave after `step` updates; shapes are found again with the
+    /// parameters. `false` where a moment lacks its twin.
+    pub fn restore(
+        &self,
+        step: u64,
+        mut moments: BTreeMap<String, TensorData>,
+        device: &B::Device,
+    ) -> bool {
+        let mut state = self.lock();
+        state.step = step;
+        state.moments.clear();
+        let paths: Vec<String> = moments
+            .keys()
+            .filter_map(|name| name.strip_prefix("first.").map(str::to_string))
+            .collect();
+        for path in paths {
+            let first = moments.remove(&format!("first.{path}"));
+            let second = moments.remove(&format!("second.{path}"));
+            let (Some(first), Some(second)) = (first, second) else {
+                return false;
+            };
+            let load = |data| primitive(Tensor::<B::InnerBackend, 1>::from_data(data, device));
+            let moments = Moments {
+                first: load(first),
+                second: load(second),
+            };
+            state.moments.insert(path, moments);
+        }
+        moments.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<B::InnerBackend>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn flatten<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let length = x.shape().num_elements();
+    reshape::<B>(x, Shape::new([length]))
+}
+
+fn reshape<B: Backend>(x: FloatTensor<B>, shape: Shape) -> FloatTensor<B> {
+    B::float_reshape(x, shape)
+}
+
+impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptimizer<B> {
+    /// Empty: [`BertOptimizer::moments`] is what checkpoints hold, by parameter path and in full precision.
+    type Record = ();
+
+    fn step(&mut self, learning_rate: f64, module: M, grads: GradientsParams) -> M {
+        let mut norm = SquaredNorm::<B::InnerBackend> {
+            grads: &grads,
+            sum: None,
+        };
+        module.visit(&mut norm);
+        let Some(sum) = norm.sum else {
+            return module;
+        };
+        let gradient_norm = sum.sqrt();
+        let scale = match self.max_gradient_norm {
+            // As torch.nn.utils.clip_grad_norm_: min(1, maximum / (norm + 1e-6)).
+            Some(maximum) => gradient_norm
+                .clone()
+                .add_scalar(1e-6)
+                .recip()
+                .mul_scalar(maximum)
+                .clamp_max(1.0),
+            None => gradient_norm.ones_like(),
+        };
+        let adam = self.config.adam();
+        let mut state = self.lock();
+        state.step += 1;
+        state.gradient_norm = Some(gradient_norm);
+        let args = AdamArgs {
+            learning_rate,
+            beta_1: adam.beta_1,
+            beta_2: adam.beta_2,
+            epsilon: adam.epsilon,
+            weight_decay: adam.weight_decay,
+            corrected_step: adam.bias_correction.then_some(state.step),
+        };
+        let mut update = Update::<B> {
+            lamb: matches!(self.config, OptimizerConfig::Lamb(_)),
+            args,
+            grads,
+            scale,
+            moments: &mut state.moments,
+            path: Vec::new(),
+        };
+        module.map(&mut update)
+    }
+
+    fn step_multi(&mut self, learning_rate: f64, module: M, mut grads: MultiGradientsParams) -> M {
+        // One device trains here; its gradients are the only ones.
+        let grads = grads.grads.pop().map(|(grads, _)| grads);
+        self.step(learning_rate, module, grads.unwrap_or_default())
+    }
+
+    fn to_record(&self) -> Self::Record {}
+
+    fn load_record(self, (): Self::Record) -> Self {
+        self
+    }
+}
+
+struct SquaredNorm<'a, B: Backend> {
+    grads: &'a GradientsParams,
+    sum: Option<Tensor<B, 1>>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for SquaredNorm<'_, B::InnerBackend> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(grad) = self.grads.get::<B::InnerBackend, D>(param.id) {
+            let square = (grad.clone() * grad).sum();
+            self.sum = Some(match self.sum.take() {
+                Some(sum) => sum + square,
+                None => square,
+            });
+        }
+    }
+}
+
+struct Update<'a, B: AutodiffBackend> {
+    lamb: bool,
+    args: AdamArgs,
+    grads: GradientsParams,
+    scale: Tensor<B::InnerBackend, 1>,
+    moments: &'a mut BTreeMap<String, Moments<B::InnerBackend>>,
+    path: Vec<String>,
+}
+
+impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, value, mapper): (ParamId, _, _) = param.consume();
+        let Some(grad) = self.grads.remove::<B::InnerBackend, D>(id) else {
+            return Param::from_mapped_value(id, value, mapper);
+        };
+        let path = self.path.join(".");
+        let tracked = value.is_require_grad();
+        let value = value.inner();
+        let shape = value.shape();
+        let moments = match self.moments.remove(&path) {
+            // A restored moment is flat.
+            Some(moments) => Moments {
+                first: reshape::<B::InnerBackend>(moments.first, shape.clone()),
+                second: reshape::<B::InnerBackend>(moments.second, shape),
+            },
+            None => Moments {
+                first: primitive(value.zeros_like()),
+                second: primitive(value.zeros_like()),
+            },
+        };
+        let mut args = self.args;
+        if !decays(&path) {
+            args.weight_decay = 0.0;
+        }
+        let (grad, scale) = (primitive(grad), primitive(self.scale.clone()));
+        let (value, moments) = if self.lamb {
+            B::InnerBackend::bert_lamb(primitive(value), grad, scale, moments, args)
+        } else {
+            B::InnerBackend::bert_adamw(primitive(value), grad, scale, moments, args)
+        };
+        self.moments.insert(path, moments);
+        let mut value = Tensor::<B, D>::from_inner(tensor(value));
+        if tracked {
+            value = value.require_grad();
+        }
+        Param::from_mapped_value(id, value, mapper)
+    }
+}

@@ -1,0 +1,191 @@
+//! WordPiece, through the tokenizers library: learning it, reading it, writing it, using it.
+
+mod files;
+mod train;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokenizers::{EncodeInput, InputSequence, Tokenizer};
+
+use crate::error::{Error, Result};
+
+pub use train::WordCounts;
+
+/// The ids of the five special tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// `[PAD]`
+    pub pad: u32,
+    /// `[UNK]`
+    pub unk: u32,
+    /// `[CLS]`
+    pub cls: u32,
+    /// `[SEP]`
+    pub sep: u32,
+    /// `[MASK]`
+    pub mask: u32,
+}
+
+/// A text or a pair as the model takes it, with `[CLS]` and `[SEP]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoding {
+    /// Word ids.
+    pub input_ids: Vec<u32>,
+    /// 0 through the first `[SEP]`, 1 after it.
+    pub token_type_ids: Vec<u8>,
+    /// Where each token stands in its text, in characters; `(0, 0)` for special tokens.
+    pub offsets: Vec<(usize, usize)>,
+}
+
+/// A BERT tokenizer. Clones are cheap.
+#[derive(Clone)]
+pub struct BertTokenizer {
+    tokenizer: Arc<Tokenizer>,
+    special: SpecialTokens,
+    lowercase: bool,
+    /// Tokens by id.
+    vocabulary: Arc<[String]>,
+}
+
+/// Words a thread remembers with their pieces. A few ten thousand cover most of a text.
+const CACHED_WORDS: usize = 1 << 16;
+
+thread_local! {
+    /// Pieces of words, for one tokenizer (by its address) at a time.
+    static CACHE: RefCell<(usize, HashMap<String, Vec<u32>>)> = RefCell::default();
+}
+
+impl BertTokenizer {
+    fn new(tokenizer: Tokenizer, lowercase: bool) -> Result<Self> {
+        let mut entries: Vec<(String, u32)> = tokenizer.get_vocab(true).into_iter().collect();
+        entries.sort_by_key(|(_, id)| *id);
+        for (index, (token, id)) in entries.iter().enumerate() {
+            if index as u32 != *id {
+                return Err(unusable(format!("ids are not consecutive at {token:?} ({id})")));
+            }
+        }
+        let id = |token: &str| {
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| unusable(format!("the vocabulary lacks {token}")))
+        };
+        let special = SpecialTokens {
+            pad: id("[PAD]")?,
+            unk: id("[UNK]")?,
+            cls: id("[CLS]")?,
+            sep: id("[SEP]")?,
+            mask: id("[MASK]")?,
+        };
+        Ok(Self {
+            special,
+            lowercase,
+            vocabulary: entries.into_iter().map(|(token, _)| token).collect(),
+            tokenizer: Arc::new(tokenizer),
+        })
+    }
+
+    /// The number of tokens.
+    pub fn vocab_size(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// The special tokens.
+    pub fn special(&self) -> SpecialTokens {
+        self.special
+    }
+
+    /// Whether case and accents are dropped.
+    pub fn lowercase(&self) -> bool {
+        self.lowercase
+    }
+
+    /// The token of an id.
+    pub fn token(&self, id: u32) -> Option<&str> {
+        self.vocabulary.get(id as usize).map(String::as_str)
+    }
+
+    /// Whether an id continues a word: a `##` piece.
+    pub fn continues_word(&self, id: u32) -> bool {
+        self.token(id).is_some_and(|token| token.starts_with("##"))
+    }
+
+    /// Changes whenever ids would.
+    pub fn fingerprint(&self) -> u64 {
+        let text = self.vocabulary.join("\n");
+        xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), u64::from(self.lowercase))
+    }
+
+    /// Appends the ids of a text, without special tokens around it.
+    ///
+    /// Normalisation and splitting never look across ASCII white space, so each stretch between is looked up in a cache
+    /// and only new ones go to the library.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
+    pub fn append_ids(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        CACHE.with_borrow_mut(|(owner, cache)| {
+            let identity = Arc::as_ptr(&self.tokenizer) as usize;
+            if *owner != identity || cache.len() > CACHED_WORDS {
+                *owner = identity;
+                cache.clear();
+            }
+            for word in text.split([' ', '\t', '\n', '\r']).filter(|word| !word.is_empty()) {
+                if let Some(known) = cache.get(word) {
+                    ids.extend_from_slice(known);
+                    continue;
+                }
+                let encoding = self
+                    .tokenizer
+                    .encode_fast(word, false)
+                    .map_err(failed("encode a text"))?;
+                ids.extend_from_slice(encoding.get_ids());
+                cache.insert(word.to_string(), encoding.get_ids().to_vec());
+            }
+            Ok(())
+        })
+    }
+
+    /// A text or a pair between special tokens. Nothing is cut.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
+    pub fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoding> {
+        let input: EncodeInput = match pair {
+            Some(pair) => EncodeInput::Dual(InputSequence::from(text), InputSequence::from(pair)),
+            None => EncodeInput::Single(InputSequence::from(text)),
+        };
+        let encoding = self
+            .tokenizer
+            .encode_char_offsets(input, true)
+            .map_err(failed("encode a text"))?;
+        Ok(Encoding {
+            input_ids: encoding.get_ids().to_vec(),
+            token_type_ids: encoding.get_type_ids().iter().map(|&id| id as u8).collect(),
+            offsets: encoding.get_offsets().to_vec(),
+        })
+    }
+
+    /// Ids as text, pieces joined, special tokens left out.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.tokenizer
+            .decode(ids, true)
+            .map_err(failed("decode ids"))
+    }
+}
+
+fn failed(action: &str) -> impl FnOnce(tokenizers::Error) -> Error {
+    let action = action.to_string();
+    move |source| Error::Tokenizer { action, source }
+}
+
+fn unusable(problem: String) -> Error {
+    Error::Usage {
+        problem: format!("this is not a BERT tokenizer: {problem}"),
+        help: "give a WordPiece tokenizer.json, or a vocab.txt, with [PAD] [UNK] [CLS] [SEP] [MASK]".into(),
+    }
+}

@@ -1,0 +1,131 @@
+//! Checkpoints: a model directory with the optimizer's moments and the position of the run beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::files::{write_atomically, write_directory_atomically};
+use crate::ops::BertAutodiffBackend;
+use crate::optim::BertOptimizer;
+use crate::weights::{read_tensors, write_tensors};
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Where the stream of batches goes on, in the task's own terms.
+    pub resume: Value,
+    /// The lowest held-out loss so far.
+    pub best_loss: Option<f64>,
+}
+
+/// The checkpoints of a run, in `checkpoints/`.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    directory: PathBuf,
+    keep: usize,
+}
+
+impl Checkpoints {
+    /// Of a run directory, keeping the newest `keep`.
+    pub fn new(run_dir: &Path, keep: usize) -> Self {
+        Self {
+            directory: run_dir.join("checkpoints"),
+            keep,
+        }
+    }
+
+    /// Writes a checkpoint whole or not at all, then removes the oldest beyond `keep`.
+    ///
+    /// # Errors
+    /// What `save_model` returns, or [`Error::Io`].
+    pub fn save<B: BertAutodiffBackend>(
+        &self,
+        position: &Position,
+        optimizer: &BertOptimizer<B>,
+        save_model: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let path = self.directory.join(format!("step-{:06}", position.step));
+        write_directory_atomically(&path, |directory| {
+            save_model(directory)?;
+            write_tensors(
+                &directory.join("optimizer.safetensors"),
+                &optimizer.moments(),
+            )?;
+            let text = format!("{:#}\n", serde_json::json!(position));
+            write_atomically(&directory.join("position.json"), text.as_bytes())
+        })?;
+        let list = self.list()?;
+        for (_, old) in list.iter().rev().skip(self.keep.max(1)) {
+            fs::remove_dir_all(old).map_err(Error::io("remove", old))?;
+        }
+        Ok(path)
+    }
+
+    /// The newest checkpoint, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn newest(&self) -> Result<Option<PathBuf>> {
+        Ok(self.list()?.pop().map(|(_, path)| path))
+    }
+
+    fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("read", &self.directory)(error)),
+        };
+        let mut list = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(Error::io("read", &self.directory))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some(step) = name.strip_prefix("step-").and_then(|s| s.parse().ok()) {
+                list.push((step, entry.path()));
+            }
+        }
+        list.sort();
+        Ok(list)
+    }
+}
+
+/// The position that a checkpoint holds.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
+pub fn read_position(checkpoint: &Path) -> Result<Position> {
+    let path = checkpoint.join("position.json");
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    serde_json::from_str(&text).map_err(|error| corrupt(&path, error.to_string()))
+}
+
+/// Gives an optimizer the state that a checkpoint holds.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
+pub fn restore_optimizer<B: BertAutodiffBackend>(
+    checkpoint: &Path,
+    step: u64,
+    optimizer: &BertOptimizer<B>,
+    device: &B::Device,
+) -> Result<()> {
+    let path = checkpoint.join("optimizer.safetensors");
+    let moments = read_tensors(&path)?;
+    if optimizer.restore(step, moments, device) {
+        Ok(())
+    } else {
+        Err(corrupt(&path, "a moment lacks its twin".to_string()))
+    }
+}
+
+fn corrupt(path: &Path, problem: String) -> Error {
+    Error::Weights {
+        path: path.to_path_buf(),
+        problem,
+        help: "remove this checkpoint and resume from the one before it".into(),
+    }
+}

@@ -1,0 +1,80 @@
+//! The model directory, laid out as Hugging Face does.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use serde_json::{Map, Value};
+
+use super::tensors::{load_module, module_tensors, read_tensors, write_tensors};
+use crate::config::{BertConfig, read_value};
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+
+/// A directory with `config.json` and `model.safetensors`; the tokenizer's files stand beside them.
+#[derive(Debug, Clone)]
+pub struct ModelDirectory {
+    path: PathBuf,
+}
+
+/// The configuration of a model directory.
+///
+/// # Errors
+/// [`Error::Usage`] where there is no such directory, and what reading its `config.json` gives.
+pub fn read_config(directory: &Path) -> Result<BertConfig> {
+    let path = directory.join("config.json");
+    if !path.is_file() {
+        return Err(Error::Usage {
+            problem: format!("{} is not a model directory: it has no config.json", directory.display()),
+            help: "name a directory with config.json, model.safetensors and tokenizer.json, such as a run's model/".into(),
+        });
+    }
+    let config = BertConfig::from_hugging_face(&path.display().to_string(), read_value(&path)?)?;
+    if config.vocab_size == 0 {
+        return Err(Error::Weights {
+            path,
+            problem: "vocab_size is missing".into(),
+            help: "add the number of rows of the word embeddings".into(),
+        });
+    }
+    Ok(config)
+}
+
+impl ModelDirectory {
+    /// At a path, which need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Writes configuration and weights.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save<B: Backend, M: Module<B>>(
+        &self,
+        module: &M,
+        config: &BertConfig,
+        architecture: &str,
+    ) -> Result<()> {
+        let value = config.to_hugging_face(&[architecture], Map::new());
+        write_json(&self.path.join("config.json"), &value)?;
+        write_tensors(
+            &self.path.join("model.safetensors"),
+            &module_tensors(module),
+        )
+    }
+
+    /// Fills `module` with the weights.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Weights`].
+    pub fn load<B: Backend, M: Module<B>>(&self, module: M, device: &B::Device) -> Result<M> {
+        let path = self.path.join("model.safetensors");
+        load_module(module, read_tensors(&path)?, &path, device)
+    }
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+    let text = format!("{value:#}\n");
+    write_atomically(path, text.as_bytes())
+}
