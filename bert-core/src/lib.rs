@@ -20,5 +20,6 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod weights;
+pub mod sample_data;
 pub mod tokenizer;
 pub mod train;

@@ -52,11 +52,6 @@ impl PretrainingBatch {
             dropout_seed: 0,
         }
     }
-
-    /// How many tokens are masked.
-    pub fn masked(&self) -> &[u32] {
-        &self.masked_labels
-    }
 }
 
 impl TaskBatch for PretrainingBatch {
@@ -107,6 +102,11 @@ impl<B: Backend> Pretraining<B> {
 }
 
 impl<B: BertBackend> Pretraining<B> {
+    /// The training loss of a batch, `[1]`, for timing a forward pass alone.
+    pub(crate) fn forward_loss(&self, batch: &PretrainingBatch) -> Tensor<B, 1> {
+        self.loss(batch, &DropoutKey::training(batch.dropout_seed)).0
+    }
+
     /// The loss of the optimizer step's share that this batch is, `[1]`, and the statistics, `[6]`: the MLM loss sum,
     /// correct tokens, masked tokens, the NSP loss sum, correct sequences, sequences with a label.
     fn loss(&self, batch: &PretrainingBatch, dropout: &DropoutKey) -> (Tensor<B, 1>, Tensor<B, 1>) {

@@ -25,7 +25,25 @@ pub struct Init<'a, B: Backend> {
 
 impl<B: Backend> Init<'_, B> {
     /// A matrix of truncated normals.
-    pub fn matrix(&self, name: &str, [rows, columns]: [usize; 2]) -> Param<Tensor<B, 2>> {
+    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Param<Tensor<B, 2>> {
+        Param::from_data(TensorData::new(self.normals(name, shape), shape), self.device)
+    }
+
+    /// An embedding table whose row `zero_row` is zero.
+    pub fn table(
+        &self,
+        name: &str,
+        shape: [usize; 2],
+        zero_row: Option<usize>,
+    ) -> Param<Tensor<B, 2>> {
+        let mut values = self.normals(name, shape);
+        if let Some(row) = zero_row.and_then(|row| values.chunks_mut(shape[1]).nth(row)) {
+            row.fill(0.0);
+        }
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    fn normals(&self, name: &str, [rows, columns]: [usize; 2]) -> Vec<f32> {
         let mut random = generator(self.seed, name, &[]);
         let mut values = Vec::with_capacity(rows * columns);
         while values.len() < rows * columns {
@@ -38,25 +56,7 @@ impl<B: Backend> Init<'_, B> {
                 }
             }
         }
-        Param::from_data(TensorData::new(values, [rows, columns]), self.device)
-    }
-
-    /// An embedding table whose row `zero_row` is zero.
-    pub fn table(
-        &self,
-        name: &str,
-        shape: [usize; 2],
-        zero_row: Option<usize>,
-    ) -> Param<Tensor<B, 2>> {
-        let table = self.matrix(name, shape);
-        match zero_row {
-            Some(row) if row < shape[0] => table.map(|table| {
-                let zeros = Tensor::zeros([1, shape[1]], self.device);
-                let table = table.detach().slice_assign([row..row + 1, 0..shape[1]], zeros);
-                table.require_grad()
-            }),
-            _ => table,
-        }
+        values
     }
 
     /// A vector of one value.

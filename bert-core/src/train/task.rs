@@ -63,7 +63,7 @@ pub enum StepOutput<B: Backend> {
 
 impl<B: Backend> StepOutput<B> {
     /// The sums, read back from the device.
-    pub(super) fn into_statistics(self) -> Vec<f64> {
+    pub fn into_statistics(self) -> Vec<f64> {
         match self {
             Self::Statistics(sums) => sums.into_data().iter::<f64>().collect(),
             Self::Metrics(_) => Vec::new(),

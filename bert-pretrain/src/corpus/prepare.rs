@@ -1,0 +1,401 @@
+//! From configuration to a prepared corpus, and to a tokenizer learnt from it; both cached.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use bert_core::error::{Error, Result};
+use bert_core::files::{write_atomically, write_directory_atomically};
+use bert_core::tokenizer::{BertTokenizer, WordCounts};
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::shards::{Corpus, Documents, Writer, is_wide};
+use super::sources::{RawDocument, each_document, files};
+use crate::config::{CorpusConfig, PretrainConfig, TokenizerConfig};
+
+/// Changes whenever prepared corpora of before cannot be read any more.
+const FORMAT: u32 = 1;
+/// Text handed to the workers at a time.
+const BLOCK_BYTES: usize = 8 << 20;
+/// Distinct words counted before rare ones are forgotten; about 400 MB.
+const MAX_COUNTED: usize = 4_000_000;
+
+/// What decides a prepared corpus.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// Where text comes from.
+    pub corpus: &'a CorpusConfig,
+    /// What cuts it.
+    pub tokenizer: &'a TokenizerConfig,
+    /// The share of documents held out.
+    pub valid_fraction: f64,
+    /// Which ones.
+    pub seed: u64,
+    /// Where results are kept.
+    pub cache_dir: &'a Path,
+    /// Whether examples draw on a second document.
+    pub needs_two_documents: bool,
+}
+
+impl<'a> From<&'a PretrainConfig> for Settings<'a> {
+    fn from(config: &'a PretrainConfig) -> Self {
+        Self {
+            corpus: &config.corpus,
+            tokenizer: &config.tokenizer,
+            valid_fraction: config.examples.valid_fraction,
+            seed: config.seed,
+            cache_dir: &config.cache_dir,
+            needs_two_documents: config.examples.pairs == crate::config::Pairs::Nsp,
+        }
+    }
+}
+
+/// What preparing found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Documents read.
+    pub documents: u64,
+    /// Documents left out because one before was the same.
+    pub duplicates: u64,
+    /// Documents left out because nothing was in them.
+    pub empty: u64,
+    /// Bytes of text.
+    pub text_bytes: u64,
+    /// Tokens kept.
+    pub tokens: u64,
+    /// Of these, [UNK].
+    pub unknown: u64,
+}
+
+/// A prepared corpus with its tokenizer.
+pub struct Prepared {
+    /// What cut it.
+    pub tokenizer: BertTokenizer,
+    /// The documents.
+    pub corpus: Corpus,
+    /// What was found.
+    pub statistics: Statistics,
+    /// Whether it was there already.
+    pub from_cache: bool,
+    /// How long it took.
+    pub seconds: f64,
+    /// Where it lies.
+    pub directory: PathBuf,
+}
+
+/// The tokenizer of a configuration: read, or learnt from the corpus (and kept for the next time).
+///
+/// # Errors
+/// What reading the corpus or the tokenizer gives.
+pub fn learn_or_load_tokenizer(settings: Settings<'_>) -> Result<BertTokenizer> {
+    let (vocab_size, lowercase, min_frequency) = match settings.tokenizer {
+        TokenizerConfig::Load { path } => return BertTokenizer::load(path),
+        TokenizerConfig::Train {
+            vocab_size,
+            lowercase,
+            min_frequency,
+        } => (*vocab_size, *lowercase, *min_frequency),
+    };
+    let key = json!([FORMAT, source_key(&settings)?, settings.tokenizer]);
+    let directory = settings.cache_dir.join(format!("tokenizer-{}", hash(&key)));
+    if directory.is_dir() {
+        return BertTokenizer::load(&directory);
+    }
+    let mut counts = WordCounts::new(lowercase);
+    let progress = Progress::start(&settings, "Counting words")?;
+    blocks(&settings, &progress.read, |block| {
+        let counted = block
+            .par_chunks(block.len().div_ceil(rayon::current_num_threads()).max(1))
+            .map(|documents| {
+                let mut counts = WordCounts::new(lowercase);
+                for sentence in documents.iter().flatten() {
+                    counts.add(sentence);
+                }
+                counts
+            })
+            .collect::<Vec<_>>();
+        counted.into_iter().for_each(|part| counts.merge(part));
+        let mut least = 2;
+        while counts.len() > MAX_COUNTED {
+            counts.prune(least);
+            log::warn!("words that occurred fewer than {least} times so far are forgotten");
+            least += 1;
+        }
+        Ok(())
+    })?;
+    drop(progress);
+    if counts.is_empty() {
+        return Err(empty_corpus());
+    }
+    let tokenizer = BertTokenizer::train(&counts, vocab_size, min_frequency)?;
+    write_directory_atomically(&directory, |directory| tokenizer.save(directory))?;
+    Ok(tokenizer)
+}
+
+/// The corpus of a configuration, tokenized; kept for the next time.
+///
+/// # Errors
+/// What reading the corpus gives, and [`Error::Usage`] where it has too few documents.
+pub fn prepare(settings: Settings<'_>) -> Result<Prepared> {
+    let started = Instant::now();
+    let tokenizer = learn_or_load_tokenizer(settings)?;
+    let key = json!([
+        FORMAT,
+        source_key(&settings)?,
+        tokenizer.fingerprint(),
+        settings.valid_fraction,
+        settings.seed,
+    ]);
+    let directory = settings.cache_dir.join(format!("corpus-{}", hash(&key)));
+    let from_cache = directory.is_dir();
+    if !from_cache {
+        write_directory_atomically(&directory, |directory| {
+            tokenize(&settings, &tokenizer, directory)
+        })?;
+    }
+    let (statistics, token_counts) = read_summary(&directory)?;
+    let wide = is_wide(tokenizer.vocab_size());
+    let corpus = Corpus {
+        train: Documents::open(&directory, "train", wide)?,
+        valid: Documents::open(&directory, "valid", wide)?,
+        token_counts: token_counts.into(),
+    };
+    Ok(Prepared {
+        tokenizer,
+        corpus,
+        statistics,
+        from_cache,
+        seconds: started.elapsed().as_secs_f64(),
+        directory,
+    })
+}
+
+fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path) -> Result<()> {
+    let wide = is_wide(tokenizer.vocab_size());
+    let mut train = Writer::create(directory, "train", wide)?;
+    let mut valid = Writer::create(directory, "valid", wide)?;
+    let mut token_counts = vec![0_u64; tokenizer.vocab_size()];
+    let mut statistics = Statistics::default();
+    let mut seen: HashSet<u128> = HashSet::new();
+    let progress = Progress::start(settings, "Tokenizing")?;
+    blocks(settings, &progress.read, |block| {
+        let tokenized: Vec<Result<(u128, Vec<Vec<u32>>)>> = block
+            .par_iter()
+            .map(|document| {
+                let mut sentences = Vec::with_capacity(document.len());
+                let mut text = Xxh3::new();
+                for sentence in document {
+                    text.update(sentence.as_bytes());
+                    text.update(b"\n");
+                    let mut ids = Vec::new();
+                    tokenizer.append_ids(sentence, &mut ids)?;
+                    if !ids.is_empty() {
+                        sentences.push(ids);
+                    }
+                }
+                Ok((text.digest128(), sentences))
+            })
+            .collect();
+        for (document, tokenized) in block.iter().zip(tokenized) {
+            let (text, sentences) = tokenized?;
+            statistics.documents += 1;
+            statistics.text_bytes += document.iter().map(|s| s.len() as u64 + 1).sum::<u64>();
+            if sentences.is_empty() {
+                statistics.empty += 1;
+            } else if !seen.insert(text) {
+                statistics.duplicates += 1;
+            } else if is_held_out(text, settings) {
+                valid.push(&sentences)?;
+            } else {
+                train.push(&sentences)?;
+                for &id in sentences.iter().flatten() {
+                    token_counts[id as usize] += 1;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    statistics.tokens = token_counts.iter().sum();
+    statistics.unknown = token_counts[tokenizer.special().unk as usize];
+    check_enough(settings, &statistics, train.documents, valid.documents)?;
+    train.finish()?;
+    valid.finish()?;
+    let summary = json!({"statistics": statistics, "token_counts": token_counts});
+    write_atomically(
+        &directory.join("summary.json"),
+        summary.to_string().as_bytes(),
+    )
+}
+
+/// Decided by the document's own text, so that no copy of a held-out document is trained on.
+fn is_held_out(text: u128, settings: &Settings<'_>) -> bool {
+    let mixed = bert_core::data::random::derive(
+        settings.seed,
+        "valid",
+        &[text as u64, (text >> 64) as u64],
+    );
+    ((mixed >> 11) as f64) < settings.valid_fraction * (1_u64 << 53) as f64
+}
+
+fn check_enough(
+    settings: &Settings<'_>,
+    statistics: &Statistics,
+    train: u64,
+    valid: u64,
+) -> Result<()> {
+    if statistics.documents == statistics.empty {
+        return Err(empty_corpus());
+    }
+    let least = if settings.needs_two_documents { 2 } else { 1 };
+    let held_out = settings.valid_fraction > 0.0;
+    if train >= least && (!held_out || valid >= least) {
+        return Ok(());
+    }
+    let problem = if train + valid < least {
+        "the corpus is a single document, and examples.pairs \"nsp\" takes random sentences from another".to_string()
+    } else {
+        format!("only {train} documents are left to train on and {valid} are held out; each needs {least}")
+    };
+    Err(Error::Usage {
+        problem,
+        help: "add documents, end them at blank lines (corpus.documents \"blank_line\"), change examples.valid_fraction, \
+               or set examples.pairs to \"sop\" or \"none\""
+            .into(),
+    })
+}
+
+fn empty_corpus() -> Error {
+    Error::Usage {
+        problem: "the corpus is empty: no document has a word in it".into(),
+        help: "check corpus.paths, and corpus.field for JSON Lines".into(),
+    }
+}
+
+fn read_summary(directory: &Path) -> Result<(Statistics, Vec<u64>)> {
+    let path = directory.join("summary.json");
+    let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    #[derive(Deserialize)]
+    struct Summary {
+        statistics: Statistics,
+        token_counts: Vec<u64>,
+    }
+    let summary: Summary = serde_json::from_str(&text).map_err(|error| Error::Data {
+        path,
+        line: Some(error.line() as u64),
+        problem: error.to_string(),
+        help: "remove the directory: it is made again".into(),
+    })?;
+    Ok((summary.statistics, summary.token_counts))
+}
+
+/// Reads ahead on a thread of its own and hands over blocks of documents in order.
+fn blocks(
+    settings: &Settings<'_>,
+    read: &Arc<AtomicU64>,
+    mut each: impl FnMut(&[RawDocument]) -> Result<()>,
+) -> Result<()> {
+    let (sender, receiver) = sync_channel::<Vec<RawDocument>>(2);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let (mut block, mut bytes) = (Vec::new(), 0);
+            each_document(settings.corpus, settings.seed, read, |document| {
+                bytes += document.iter().map(String::len).sum::<usize>();
+                block.push(document);
+                if bytes < BLOCK_BYTES {
+                    return true;
+                }
+                bytes = 0;
+                sender.send(std::mem::take(&mut block)).is_ok()
+            })?;
+            let _ = sender.send(block); // refused only where the other side has failed
+            Ok(())
+        });
+        let result = receiver.iter().try_for_each(|block| each(&block));
+        drop(receiver);
+        let reading = match reader.join() {
+            Ok(reading) => reading,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        result.and(reading)
+    })
+}
+
+/// What decides the text: the configuration, and every file's path, size and time.
+fn source_key(settings: &Settings<'_>) -> Result<serde_json::Value> {
+    let mut entries = Vec::new();
+    if let CorpusConfig::Text { paths, .. } | CorpusConfig::Jsonl { paths, .. } = settings.corpus {
+        for file in files(paths)? {
+            let metadata = file.metadata().map_err(Error::io("read", &file))?;
+            let modified = metadata.modified().map_err(Error::io("read", &file))?;
+            let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            entries.push(json!([file, metadata.len(), since.as_nanos().to_string()]));
+        }
+    }
+    Ok(json!([settings.corpus, settings.seed, entries]))
+}
+
+fn hash(key: &serde_json::Value) -> String {
+    format!("{:016x}", xxh3_64(key.to_string().as_bytes()))
+}
+
+/// A bar of bytes read, where there is a terminal.
+struct Progress {
+    read: Arc<AtomicU64>,
+    done: Arc<AtomicBool>,
+    bar: ProgressBar,
+}
+
+impl Progress {
+    fn start(settings: &Settings<'_>, what: &'static str) -> Result<Self> {
+        let total = match settings.corpus {
+            CorpusConfig::Sample { .. } => None,
+            CorpusConfig::Text { paths, .. } | CorpusConfig::Jsonl { paths, .. } => {
+                let mut total = 0;
+                for file in files(paths)? {
+                    total += file.metadata().map_err(Error::io("read", &file))?.len();
+                }
+                Some(total)
+            }
+        };
+        let template = match total {
+            Some(_) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left",
+            None => "{msg} {bytes} {bytes_per_sec}",
+        };
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        let progress = Self {
+            read: Arc::default(),
+            done: Arc::default(),
+            bar,
+        };
+        let (read, done, bar) = (
+            progress.read.clone(),
+            progress.done.clone(),
+            progress.bar.clone(),
+        );
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                bar.set_position(read.load(Ordering::Relaxed));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Ok(progress)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,344 @@
+//! Reading documents: files, directories, globs, compressed or not, as text or JSON Lines.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bert_core::error::{Error, Result};
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::config::{CorpusConfig, Documents, Sentences};
+
+/// A document longer than this is cut, so that memory stays bounded on a file that is one document.
+const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+
+/// The sentences of a document.
+pub(super) type RawDocument = Vec<String>;
+
+/// The files of a corpus, in order.
+///
+/// # Errors
+/// [`Error::Usage`] where a path or glob names nothing.
+pub(super) fn files(paths: &[String]) -> Result<Vec<PathBuf>> {
+    let nothing = |path: &str, why: &str| Error::Usage {
+        problem: format!("corpus.paths: {path} {why}"),
+        help: "name text files, directories of them, or globs such as data/*.txt.gz".into(),
+    };
+    let mut files = Vec::new();
+    for path in paths {
+        let before = files.len();
+        if Path::new(path).exists() {
+            add(Path::new(path), &mut files)?;
+        } else {
+            let matches = glob::glob(path).map_err(|error| nothing(path, &format!("is no pattern ({error})")))?;
+            for found in matches {
+                let found = found.map_err(|error| {
+                    let path = error.path().to_path_buf();
+                    Error::io("read", path)(error.into())
+                })?;
+                add(&found, &mut files)?;
+            }
+        }
+        if files.len() == before {
+            return Err(nothing(path, "matches no file"));
+        }
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+/// A file itself; of a directory, every file below it that is not hidden.
+fn add(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_path_buf());
+        return Ok(());
+    }
+    for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+        let entry = entry.map_err(|error| Error::io("read", path)(error.into()))?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if entry.file_type().is_file() && !hidden {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(())
+}
+
+/// Calls `each` with every document of a corpus, in order, until it returns `false`.
+///
+/// `read` counts the bytes taken from disk (or generated), for progress.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Data`] naming file and line.
+pub(super) fn each_document(
+    corpus: &CorpusConfig,
+    seed: u64,
+    read: &Arc<AtomicU64>,
+    mut each: impl FnMut(RawDocument) -> bool,
+) -> Result<()> {
+    match corpus {
+        CorpusConfig::Sample { documents } => {
+            for document in bert_core::sample_data::corpus(seed, *documents) {
+                let bytes: usize = document.sentences.iter().map(String::len).sum();
+                read.fetch_add(bytes as u64, Ordering::Relaxed);
+                if !each(document.sentences) {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        CorpusConfig::Text {
+            paths,
+            sentences,
+            documents,
+        } => {
+            for file in files(paths)? {
+                let mut lines = Lines::open(&file, read)?;
+                if !text_documents(&mut lines, *sentences, *documents, &mut each)? {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        CorpusConfig::Jsonl {
+            paths,
+            field,
+            sentences,
+        } => {
+            for file in files(paths)? {
+                let mut lines = Lines::open(&file, read)?;
+                while let Some(line) = lines.next()? {
+                    if line.trim().is_empty() {
+                        continue;
+                    }
+                    let text = json_text(&line, field).map_err(|problem| lines.error(problem))?;
+                    if !each(split(&text, *sentences)) {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn json_text(line: &str, field: &str) -> std::result::Result<String, String> {
+    let row: serde_json::Value =
+        serde_json::from_str(line).map_err(|error| format!("not JSON ({error})"))?;
+    match row.get(field) {
+        Some(serde_json::Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(format!("field \"{field}\" is not a string")),
+        None => Err(format!("no field \"{field}\"")),
+    }
+}
+
+/// `false` where `each` has had enough.
+fn text_documents(
+    lines: &mut Lines,
+    sentences: Sentences,
+    documents: Documents,
+    each: &mut impl FnMut(RawDocument) -> bool,
+) -> Result<bool> {
+    let mut text = String::new();
+    loop {
+        let line = lines.next()?;
+        let ends = match (&line, documents) {
+            (None, _) => true,
+            (Some(line), Documents::BlankLine) => line.trim().is_empty(),
+            (Some(_), Documents::File) => false,
+        };
+        if ends || text.len() > MAX_DOCUMENT_BYTES {
+            let document = split(&text, sentences);
+            text.clear();
+            if !document.is_empty() && !each(document) {
+                return Ok(false);
+            }
+        }
+        match line {
+            Some(line) => {
+                text.push_str(&line);
+                text.push('\n');
+            }
+            None => return Ok(true),
+        }
+    }
+}
+
+/// The sentences of a text, without those that are only white space.
+pub(super) fn split(text: &str, sentences: Sentences) -> Vec<String> {
+    let keep = |sentence: &str| {
+        let sentence = sentence.trim();
+        (!sentence.is_empty()).then(|| sentence.to_string())
+    };
+    match sentences {
+        Sentences::Lines => text.lines().filter_map(keep).collect(),
+        Sentences::Split => {
+            // A line end inside running text is a space; UAX #29 would end a sentence at it.
+            let running = text.replace(['\n', '\r'], " ");
+            running.split_sentence_bounds().filter_map(keep).collect()
+        }
+    }
+}
+
+/// The lines of a file, decompressed, with their numbers.
+struct Lines {
+    path: PathBuf,
+    reader: Box<dyn BufRead>,
+    number: u64,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    fn open(path: &Path, read: &Arc<AtomicU64>) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        let counted = Counted {
+            file,
+            read: read.clone(),
+        };
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let plain: Box<dyn Read> = match extension {
+            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(counted)),
+            Some("zst") => Box::new(
+                zstd::stream::read::Decoder::new(counted).map_err(Error::io("read", path))?,
+            ),
+            _ => Box::new(counted),
+        };
+        Ok(Self {
+            path: path.to_path_buf(),
+            reader: Box::new(BufReader::with_capacity(1 << 18, plain)),
+            number: 0,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The next line without its end.
+    fn next(&mut self) -> Result<Option<String>> {
+        self.buffer.clear();
+        self.number += 1;
+        let count = self
+            .reader
+            .read_until(b'\n', &mut self.buffer)
+            .map_err(|error| self.error(format!("cannot be read or decompressed ({error})")))?;
+        if count == 0 {
+            return Ok(None);
+        }
+        let mut line: &[u8] = &self.buffer;
+        line = line.strip_suffix(b"\n").unwrap_or(line);
+        line = line.strip_suffix(b"\r").unwrap_or(line);
+        if self.number == 1 {
+            line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        }
+        match std::str::from_utf8(line) {
+            Ok(line) => Ok(Some(line.to_string())),
+            Err(error) => Err(self.error(format!("not UTF-8 at byte {}", error.valid_up_to()))),
+        }
+    }
+
+    fn error(&self, problem: String) -> Error {
+        Error::Data {
+            path: self.path.clone(),
+            line: Some(self.number),
+            problem,
+            help: "mend the line, or leave the file out of corpus.paths".into(),
+        }
+    }
+}
+
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn read(corpus: &CorpusConfig) -> Result<Vec<RawDocument>> {
+        let mut documents = Vec::new();
+        each_document(corpus, 1, &Arc::default(), |document| {
+            documents.push(document);
+            true
+        })?;
+        Ok(documents)
+    }
+
+    fn text(paths: &[&Path], sentences: Sentences, documents: Documents) -> CorpusConfig {
+        CorpusConfig::Text {
+            paths: paths.iter().map(|path| path.display().to_string()).collect(),
+            sentences,
+            documents,
+        }
+    }
+
+    #[test]
+    fn documents_end_at_blank_lines_or_with_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.txt");
+        std::fs::write(&path, "\u{feff}One.\r\nTwo.\r\n\r\n \nThree.").unwrap();
+        let lines = text(&[&path], Sentences::Lines, Documents::BlankLine);
+        assert_eq!(read(&lines).unwrap(), [vec!["One.", "Two."], vec!["Three."]]);
+        let whole = text(&[&path], Sentences::Lines, Documents::File);
+        assert_eq!(read(&whole).unwrap(), [["One.", "Two.", "Three."]]);
+    }
+
+    #[test]
+    fn running_text_is_cut_into_sentences_across_its_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.txt");
+        std::fs::write(&path, "It was late\nin the day. Nobody came! Why?").unwrap();
+        let split = text(&[&path], Sentences::Split, Documents::BlankLine);
+        assert_eq!(
+            read(&split).unwrap(),
+            [["It was late in the day.", "Nobody came!", "Why?"]]
+        );
+    }
+
+    #[test]
+    fn compressed_files_and_directories_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let gz = File::create(directory.path().join("a.txt.gz")).unwrap();
+        let mut gz = flate2::write::GzEncoder::new(gz, flate2::Compression::default());
+        gz.write_all(b"Zipped.\n").unwrap();
+        gz.finish().unwrap();
+        let zst = zstd::encode_all(&b"Packed.\n"[..], 1).unwrap();
+        std::fs::write(directory.path().join("b.txt.zst"), zst).unwrap();
+        let all = text(&[directory.path()], Sentences::Lines, Documents::File);
+        assert_eq!(read(&all).unwrap(), [["Zipped."], ["Packed."]]);
+    }
+
+    #[test]
+    fn bad_input_is_named_by_file_and_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bad.txt");
+        std::fs::write(&path, b"fine\n\xff\xfe\n").unwrap();
+        let lines = text(&[&path], Sentences::Lines, Documents::File);
+        let message = read(&lines).unwrap_err().to_string();
+        assert!(message.contains("bad.txt:2: not UTF-8"), "{message}");
+
+        let path = directory.path().join("bad.jsonl");
+        std::fs::write(&path, "{\"text\": \"Fine.\"}\n\n{\"body\": 1}\n").unwrap();
+        let jsonl = CorpusConfig::Jsonl {
+            paths: vec![path.display().to_string()],
+            field: "text".into(),
+            sentences: Sentences::Split,
+        };
+        let message = read(&jsonl).unwrap_err().to_string();
+        assert!(message.contains("bad.jsonl:3: no field \"text\""), "{message}");
+
+        let none = directory.path().join("*.none");
+        let glob = text(&[&none], Sentences::Lines, Documents::File);
+        let message = read(&glob).unwrap_err().to_string();
+        assert!(message.contains("matches no file"), "{message}");
+    }
+}

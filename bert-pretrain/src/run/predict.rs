@@ -1,0 +1,187 @@
+//! `fill-mask` and `next-sentence`.
+
+use std::path::Path;
+
+use bert_core::backend::Job;
+use bert_core::config::{BackendConfig, BertConfig};
+use bert_core::data::packed::{PackedSequences, ids};
+use bert_core::error::Result;
+use bert_core::model::BertForPreTraining;
+use bert_core::ops::{BertAutodiffBackend, DropoutKey};
+use bert_core::tokenizer::{BertTokenizer, Encoding};
+use bert_core::weights::{ModelDirectory, read_config};
+use burn::tensor::activation::softmax;
+use serde_json::json;
+
+use super::{on, print, usage};
+
+/// A model directory, opened but for its weights.
+struct Opened<'a> {
+    path: &'a Path,
+    config: BertConfig,
+    tokenizer: BertTokenizer,
+}
+
+fn open(path: &Path) -> Result<Opened<'_>> {
+    Ok(Opened {
+        path,
+        config: read_config(path)?,
+        tokenizer: BertTokenizer::load(path)?,
+    })
+}
+
+impl Opened<'_> {
+    fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoding> {
+        let encoding = self.tokenizer.encode(text, pair)?;
+        let (tokens, most) = (
+            encoding.input_ids.len(),
+            self.config.max_position_embeddings,
+        );
+        if tokens > most {
+            return Err(usage(
+                format!("a text of {tokens} tokens is longer than the model's {most} positions"),
+                "shorten it",
+            ));
+        }
+        Ok(encoding)
+    }
+}
+
+pub(super) fn fill_mask(
+    model: &Path,
+    backend: &BackendConfig,
+    top_k: usize,
+    texts: &[String],
+    json: bool,
+) -> Result<()> {
+    let opened = open(model)?;
+    let mask = opened.tokenizer.special().mask;
+    let mut sequences = PackedSequences::default();
+    let mut masks = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let encoding = opened.encode(text, None)?;
+        let start = sequences.tokens();
+        let before = masks.len();
+        let positions = encoding.input_ids.iter().enumerate();
+        masks.extend(
+            positions
+                .filter(|(_, id)| **id == mask)
+                .map(|(at, _)| (index, start + at)),
+        );
+        if masks.len() == before {
+            return Err(usage(
+                format!("no [MASK] in \"{text}\""),
+                "put [MASK] where a word should be guessed",
+            ));
+        }
+        sequences.push(&encoding.input_ids, &encoding.token_type_ids);
+    }
+    let rows: Vec<usize> = masks.iter().map(|(_, row)| *row).collect();
+    let probabilities = on(
+        backend,
+        FillMask {
+            opened: &opened,
+            sequences,
+            rows,
+        },
+    )?;
+    for ((index, _), row) in masks.iter().zip(probabilities) {
+        let mut ranked: Vec<usize> = (0..row.len()).collect();
+        ranked.sort_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
+        ranked.truncate(top_k);
+        let word = |id: usize| opened.tokenizer.token(id as u32).unwrap_or("[unused]");
+        let predictions: Vec<_> = ranked
+            .iter()
+            .map(|&id| json!({"token": word(id), "id": id, "probability": row[id]}))
+            .collect();
+        let value = json!({"text": texts[*index], "predictions": predictions});
+        print(json, &value, || {
+            let lines = ranked
+                .iter()
+                .map(|&id| format!("  {:>6.2} %  {}", 100.0 * row[id], word(id)));
+            format!("{}\n{}", texts[*index], lines.collect::<Vec<_>>().join("\n"))
+        });
+    }
+    Ok(())
+}
+
+struct FillMask<'a> {
+    opened: &'a Opened<'a>,
+    sequences: PackedSequences,
+    rows: Vec<usize>,
+}
+
+impl Job for FillMask<'_> {
+    /// Probabilities of every word, for every row.
+    type Output = Vec<Vec<f32>>;
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
+        let model = load::<B>(self.opened, &device)?;
+        let batch = self.sequences.to_device(&device);
+        let output = model.bert.forward(&batch, &DropoutKey::inference());
+        let rows = ids(self.rows.iter().map(|&row| row as i64), &device);
+        let logits = model.masked_lm_logits(output.hidden_states, rows);
+        let [_, vocabulary] = logits.dims();
+        let flat: Vec<f32> = softmax(logits, 1).into_data().iter::<f32>().collect();
+        Ok(flat.chunks(vocabulary).map(<[f32]>::to_vec).collect())
+    }
+}
+
+pub(super) fn next_sentence(
+    model: &Path,
+    backend: &BackendConfig,
+    a: &str,
+    b: &str,
+    json: bool,
+) -> Result<()> {
+    let opened = open(model)?;
+    let encoding = opened.encode(a, Some(b))?;
+    let logits = on(
+        backend,
+        NextSentence {
+            opened: &opened,
+            encoding,
+        },
+    )?;
+    let is_next = 1.0 / (1.0 + (f64::from(logits[1]) - f64::from(logits[0])).exp());
+    let value = json!({
+        "logits": logits,
+        "probabilities": {"is_next": is_next, "is_not_next": 1.0 - is_next},
+    });
+    print(json, &value, || {
+        format!(
+            "B follows A: {:.2} %   (logits {:.4}, {:.4})",
+            100.0 * is_next,
+            logits[0],
+            logits[1]
+        )
+    });
+    Ok(())
+}
+
+struct NextSentence<'a> {
+    opened: &'a Opened<'a>,
+    encoding: Encoding,
+}
+
+impl Job for NextSentence<'_> {
+    type Output = Vec<f32>;
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f32>> {
+        let model = load::<B>(self.opened, &device)?;
+        let mut sequences = PackedSequences::default();
+        sequences.push(&self.encoding.input_ids, &self.encoding.token_type_ids);
+        let batch = sequences.to_device(&device);
+        let output = model.bert.forward(&batch, &DropoutKey::inference());
+        let logits = model.next_sentence_logits(output.pooled);
+        Ok(logits.into_data().iter::<f32>().collect())
+    }
+}
+
+fn load<B: BertAutodiffBackend>(
+    opened: &Opened<'_>,
+    device: &B::Device,
+) -> Result<BertForPreTraining<B::InnerBackend>> {
+    let model = BertForPreTraining::<B::InnerBackend>::new(&opened.config, 0, device);
+    ModelDirectory::new(opened.path).load(model, device)
+}

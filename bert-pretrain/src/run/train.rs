@@ -1,0 +1,320 @@
+//! `train` and `evaluate`.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bert_core::backend::Job;
+use bert_core::config::{BertConfig, write_resolved};
+use bert_core::error::{Error, Result};
+use bert_core::files::write_directory_atomically;
+use bert_core::model::BertForPreTraining;
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::optim::{BertOptimizer, Schedule};
+use bert_core::tokenizer::BertTokenizer;
+use bert_core::train::checkpoint::{Checkpoints, Position, read_position, restore_optimizer};
+use bert_core::train::{
+    BatchLoader, Dashboard, Ending, LoopConfig, Outcome, RunSettings, StepMetrics, TaskBatch,
+};
+use bert_core::weights::{ModelDirectory, read_config};
+use burn::tensor::backend::Backend;
+use burn_train::InferenceStep;
+use serde_json::{Map, Value, json};
+
+use super::{data, held_out, log_to, on, print, usage, vocabulary};
+use crate::config::{ModelSource, PretrainConfig};
+use crate::corpus::{Prepared, Settings};
+use crate::examples::{BatchStream, Cursor, Vocabulary};
+use crate::task::{Pretraining, PretrainingBatch, metrics};
+
+const ARCHITECTURE: &str = "BertForPreTraining";
+
+pub(super) fn train(
+    config: &PretrainConfig,
+    resume: bool,
+    dashboard: Dashboard,
+    log_level: log::LevelFilter,
+) -> Result<()> {
+    let checkpoints = Checkpoints::new(&config.run_dir, config.training.keep_checkpoints);
+    let checkpoint = match (checkpoints.newest()?, resume) {
+        (Some(checkpoint), true) => Some(checkpoint),
+        (None, true) => {
+            return Err(usage(
+                format!("{} has no checkpoint to resume from", config.run_dir.display()),
+                "leave out --resume to start the run",
+            ));
+        }
+        (Some(_), false) => {
+            return Err(usage(
+                format!("{} already holds a run", config.run_dir.display()),
+                "add --resume to go on with it, or choose another directory with --set run_dir=...",
+            ));
+        }
+        (None, false) => None,
+    };
+    write_resolved(&config.run_dir.join("config.json"), config)?;
+    let log_path = config.run_dir.join("experiment.log");
+    let log_file = OpenOptions::new().create(true).append(true).open(&log_path);
+    log_to(log_file.map_err(Error::io("open", &log_path))?, log_level);
+
+    let prepared = crate::corpus::prepare(Settings::from(config))?;
+    eprintln!("{}", data::summary(&prepared));
+    let model_config = model_config(config, &prepared.tokenizer)?;
+    let job = TrainJob {
+        config,
+        prepared,
+        model_config,
+        checkpoint,
+        dashboard,
+    };
+    let outcome = on(&config.backend, job)?;
+    report(config, &outcome);
+    Ok(())
+}
+
+/// The sizes of the model, with the tokenizer's vocabulary.
+fn model_config(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<BertConfig> {
+    let vocabulary = tokenizer.vocab_size();
+    let mut sizes = match &config.model {
+        ModelSource::Sizes(sizes) => sizes.clone(),
+        ModelSource::Directory(path) => read_config(path)?,
+    };
+    if sizes.vocab_size == 0 {
+        sizes.vocab_size = vocabulary;
+    }
+    if sizes.vocab_size < vocabulary {
+        return Err(usage(
+            format!(
+                "the tokenizer has {vocabulary} tokens, the model's vocab_size is {}",
+                sizes.vocab_size
+            ),
+            "leave model.vocab_size out, or load the tokenizer that belongs to the model",
+        ));
+    }
+    if sizes.max_position_embeddings < config.examples.max_seq_length {
+        return Err(usage(
+            format!(
+                "examples.max_seq_length {} is beyond the model's {} positions",
+                config.examples.max_seq_length, sizes.max_position_embeddings
+            ),
+            "lower examples.max_seq_length",
+        ));
+    }
+    Ok(sizes)
+}
+
+struct TrainJob<'a> {
+    config: &'a PretrainConfig,
+    prepared: Prepared,
+    model_config: BertConfig,
+    checkpoint: Option<PathBuf>,
+    dashboard: Dashboard,
+}
+
+impl Job for TrainJob<'_> {
+    type Output = Outcome;
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
+        let config = self.config;
+        let training = &config.training;
+        let mut model = Pretraining::<B>::new(&self.model_config, config.seed, &device);
+        let weights = match (&self.checkpoint, &config.model) {
+            (Some(checkpoint), _) => Some(checkpoint),
+            (None, ModelSource::Directory(path)) => Some(path),
+            (None, ModelSource::Sizes(_)) => None,
+        };
+        if let Some(weights) = weights {
+            model.model = ModelDirectory::new(weights).load(model.model, &device)?;
+        }
+        let optimizer = BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
+        let mut start = Position {
+            step: 0,
+            resume: json!(Cursor::default()),
+            best_loss: None,
+        };
+        if let Some(checkpoint) = &self.checkpoint {
+            start = read_position(checkpoint)?;
+            restore_optimizer(checkpoint, start.step, &optimizer, &device)?;
+        }
+        let vocabulary = Arc::new(vocabulary(&self.prepared.tokenizer)?);
+        let (valid, unigram_loss) = held_out(config, &self.prepared, &vocabulary)?;
+        let train = train_loader(config, &self.prepared, vocabulary, &start)?;
+        let valid_batches = valid.len();
+        let valid = BatchLoader::new(valid_batches, move || Box::new(valid.clone().into_iter()));
+
+        let peak = config.optimizer.adam().learning_rate;
+        let schedule = Schedule::new(config.schedule.clone(), peak, training.steps, start.step);
+        let (model_config, tokenizer) = (self.model_config, self.prepared.tokenizer);
+        let settings = RunSettings {
+            run_dir: config.run_dir.clone(),
+            config: LoopConfig {
+                steps: training.steps,
+                accumulation: training.accumulation,
+                log_every_steps: training.log_every_steps,
+                evaluate_every_steps: training.evaluate_every_steps,
+                checkpoint_every_steps: training.checkpoint_every_steps,
+                seed: config.seed,
+            },
+            schedule,
+            start,
+            keep_checkpoints: training.keep_checkpoints,
+            dashboard: self.dashboard,
+            save_model: Arc::new(move |model: &Pretraining<B>, directory| {
+                save(&model.model, &model_config, &tokenizer, directory)
+            }),
+            annotate: Arc::new(move |metrics: &mut StepMetrics| {
+                metrics.values.push(("mlm_unigram_loss", unigram_loss));
+            }),
+        };
+        let outcome = bert_core::train::train(model, optimizer, train, valid, settings)?;
+        if let (Ending::Done, Some(checkpoint)) = (outcome.ending, &outcome.checkpoint) {
+            publish(checkpoint, &config.run_dir.join("model"))?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// Writes a model directory with its tokenizer.
+fn save<B: Backend>(
+    model: &BertForPreTraining<B>,
+    config: &BertConfig,
+    tokenizer: &BertTokenizer,
+    directory: &Path,
+) -> Result<()> {
+    ModelDirectory::new(directory).save(model, config, ARCHITECTURE)?;
+    tokenizer.save(directory)
+}
+
+/// The model files of a checkpoint as a directory of their own.
+fn publish(checkpoint: &Path, model: &Path) -> Result<()> {
+    write_directory_atomically(model, |directory| {
+        for name in [
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "vocab.txt",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+        ] {
+            let from = checkpoint.join(name);
+            std::fs::copy(&from, directory.join(name)).map_err(Error::io("copy", &from))?;
+        }
+        Ok(())
+    })
+}
+
+fn train_loader(
+    config: &PretrainConfig,
+    prepared: &Prepared,
+    vocabulary: Arc<Vocabulary>,
+    start: &Position,
+) -> Result<BatchLoader<PretrainingBatch>> {
+    let cursor: Cursor =
+        serde_json::from_value(start.resume.clone()).map_err(|error| Error::Weights {
+            path: config.run_dir.clone(),
+            problem: format!("the checkpoint's position cannot be read ({error})"),
+            help: "start the run anew in another run_dir".into(),
+        })?;
+    let stream = BatchStream::new(
+        Arc::new(prepared.corpus.train.clone()),
+        &config.examples,
+        vocabulary,
+        config.seed,
+        config.training.batch_tokens,
+    )?
+    .at(cursor)?;
+    let items = config.training.steps as usize * config.training.accumulation;
+    Ok(BatchLoader::new(items, move || {
+        let mut stream = stream.clone();
+        Box::new(std::iter::repeat_with(move || {
+            let (examples, _) = stream.next_batch();
+            PretrainingBatch::new(&examples, stream.cursor())
+        }))
+    }))
+}
+
+fn report(config: &PretrainConfig, outcome: &Outcome) {
+    let run_dir = config.run_dir.display();
+    if outcome.ending == Ending::Interrupted {
+        println!("\nStopped after step {} of {}.", outcome.step, config.training.steps);
+        if let Some(checkpoint) = &outcome.checkpoint {
+            println!("checkpoint  {}", checkpoint.display());
+        }
+        println!("go on       the same command with --resume");
+        return;
+    }
+    println!("\nTrained {} steps.", outcome.step);
+    if let Some(valid) = &outcome.valid {
+        println!("\nheld-out documents");
+        for (name, value) in &valid.values {
+            println!("  {name:<18} {value:>9.4}");
+        }
+    }
+    let mask = match config.corpus {
+        crate::config::CorpusConfig::Sample { .. } => "The mayor of the town opened the [MASK].",
+        _ => "This is a [MASK].",
+    };
+    println!("\nmodel       {run_dir}/model   (transformers loads it: BertForPreTraining.from_pretrained)");
+    println!("numbers     {run_dir}/metrics.jsonl");
+    println!("\nTry it:\n  cargo run --release -p bert-pretrain -- fill-mask --model {run_dir}/model \"{mask}\"");
+}
+
+pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Result<()> {
+    let mut config = config.clone();
+    config.model = ModelSource::Directory(model.to_path_buf());
+    config.tokenizer = crate::config::TokenizerConfig::Load {
+        path: model.to_path_buf(),
+    };
+    let prepared = crate::corpus::prepare(Settings::from(&config))?;
+    let sizes = model_config(&config, &prepared.tokenizer)?;
+    let vocabulary = vocabulary(&prepared.tokenizer)?;
+    let (batches, unigram_loss) = held_out(&config, &prepared, &vocabulary)?;
+    if batches.is_empty() {
+        return Err(usage(
+            "nothing is held out to evaluate on",
+            "set examples.valid_fraction above 0",
+        ));
+    }
+    let job = EvaluateJob {
+        model,
+        sizes,
+        batches,
+    };
+    let mut metrics = on(&config.backend, job)?;
+    metrics.values.push(("mlm_unigram_loss", unigram_loss));
+    let values: Map<String, Value> = metrics
+        .values
+        .iter()
+        .map(|(name, value)| (name.to_string(), json!(value)))
+        .collect();
+    print(json, &Value::Object(values), || {
+        let lines = metrics.values.iter();
+        let lines = lines.map(|(name, value)| format!("{name:<18} {value:>9.4}"));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    Ok(())
+}
+
+struct EvaluateJob<'a> {
+    model: &'a Path,
+    sizes: BertConfig,
+    batches: Vec<PretrainingBatch>,
+}
+
+impl Job for EvaluateJob<'_> {
+    type Output = StepMetrics;
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<StepMetrics> {
+        let mut model = Pretraining::<B::InnerBackend>::new(&self.sizes, 0, &device);
+        model.model = ModelDirectory::new(self.model).load(model.model, &device)?;
+        let mut sums = vec![0.0; 6];
+        for mut batch in self.batches {
+            PretrainingBatch::join(std::slice::from_mut(&mut batch), 0);
+            let statistics = model.step(batch).into_statistics();
+            sums.iter_mut()
+                .zip(statistics)
+                .for_each(|(sum, value)| *sum += value);
+        }
+        Ok(metrics(&sums))
+    }
+}
