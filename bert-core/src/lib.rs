@@ -19,7 +19,7 @@ pub mod model;
 pub mod nn;
 pub mod ops;
 pub mod optim;
-pub mod weights;
 pub mod sample_data;
 pub mod tokenizer;
 pub mod train;
+pub mod weights;

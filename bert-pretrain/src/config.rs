@@ -1,186 +1,190 @@
-//! The configuration of a pre-training run; `configs/README.md` describes every key.
+//! The configuration of a pre-training run. Every key, its unit and the reason of its default are in
+//! `configs/README.md`.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use bert_core::config::{
-    BackendConfig, BertConfig, FromSection, OptimizerConfig, ScheduleConfig, Section, read_value,
+    BackendConfig, BertConfig, FromSection, FromValue, OptimizerConfig, ScheduleConfig, Section,
+    from_value, read_value,
 };
+use bert_core::error::Error;
 use bert_core::sample_data::DEFAULT_DOCUMENTS;
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value, json};
 
-/// `configs/pretrain/*.json`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A pre-training run, from raw text to a model directory.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PretrainConfig {
-    /// Where everything is written.
+    /// Where everything the run writes goes.
     pub run_dir: PathBuf,
-    /// Decides weights, order, pairs, masks and dropout.
+    /// All randomness is a function of this number and of positions in the data.
     pub seed: u64,
-    /// Where prepared corpora are kept for the next run.
+    /// Where tokenized corpora are kept for other runs.
     pub cache_dir: PathBuf,
-    /// What computes.
+    /// Where to compute.
     pub backend: BackendConfig,
-    /// What is trained.
+    /// The model to train.
     pub model: ModelSource,
-    /// What cuts text into word pieces.
+    /// Its vocabulary.
     pub tokenizer: TokenizerConfig,
-    /// What is read.
+    /// The text.
     pub corpus: CorpusConfig,
-    /// What is asked of the model.
+    /// How text becomes training examples.
     pub examples: ExamplesConfig,
-    /// The update rule.
+    /// How gradients become updates.
     pub optimizer: OptimizerConfig,
-    /// The learning rate over time.
+    /// How the learning rate goes over the training.
     pub schedule: ScheduleConfig,
-    /// How long, how much at a time, and how often what.
+    /// The training loop.
     pub training: TrainingConfig,
 }
 
-/// Initial weights of some sizes, or the weights of a model directory.
+/// A new model or a trained one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelSource {
-    /// Sizes; `vocab_size` 0 takes the tokenizer's.
+    /// A new model of these sizes; `vocab_size` is 0 where it is left to the tokenizer.
     Sizes(BertConfig),
-    /// A model directory to go on from.
+    /// The model directory to go on from.
     Directory(PathBuf),
 }
 
-impl Serialize for ModelSource {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Sizes(config) => config.serialize(serializer),
-            Self::Directory(path) => json!({ "path": path }).serialize(serializer),
-        }
-    }
-}
-
 /// Where the vocabulary comes from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum TokenizerConfig {
-    /// Learnt from the corpus.
+    /// WordPiece learnt from the corpus.
     Train {
-        /// At most so many tokens.
+        /// Tokens to learn, the special ones included.
         vocab_size: usize,
-        /// Whether case and accents are dropped.
+        /// Whether text is lower-cased and stripped of its accents.
         lowercase: bool,
-        /// Words and pieces that occur less often are not learnt.
+        /// How often a pair of pieces must occur to become a token.
         min_frequency: u64,
     },
-    /// Read from a directory or file.
+    /// One that is there already.
     Load {
-        /// Of a tokenizer.json, a vocab.txt, or a directory with one.
+        /// A model directory, a `tokenizer.json` or a `vocab.txt`.
         path: PathBuf,
     },
 }
 
-/// Where text comes from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Where the text comes from.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum CorpusConfig {
-    /// The built-in generator.
+    /// The built-in corpus.
     Sample {
-        /// How many articles.
+        /// Documents to make.
         documents: usize,
     },
-    /// Plain text, `.gz` and `.zst` too.
+    /// Plain text files.
     Text {
-        /// Files, directories, globs.
+        /// Files, directories or glob patterns.
         paths: Vec<String>,
-        /// Where sentences end.
+        /// What ends a sentence.
         sentences: Sentences,
-        /// Where documents end.
+        /// What ends a document.
         documents: Documents,
     },
-    /// A document a line, in a field of a JSON object; `.gz` and `.zst` too.
+    /// JSON Lines: each line an object, and that a document.
     Jsonl {
-        /// Files, directories, globs.
+        /// Files, directories or glob patterns.
         paths: Vec<String>,
-        /// The field.
+        /// The key of the text.
         field: String,
-        /// Where sentences end.
+        /// What ends a sentence.
         sentences: Sentences,
     },
 }
 
-/// Where sentences end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What ends a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sentences {
-    /// With the line.
+    /// The end of the line.
     Lines,
-    /// Where Unicode's segmentation (UAX #29) says.
+    /// The rules of the language's punctuation.
     Split,
 }
 
-/// Where documents end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What ends a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Documents {
-    /// At an empty line.
+    /// An empty line.
     BlankLine,
-    /// With the file.
+    /// The end of the file.
     File,
 }
 
-/// What is asked of the model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// How text becomes training examples.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ExamplesConfig {
-    /// The longest sequence, in tokens.
+    /// The longest sequence in tokens, the special ones included.
     pub max_seq_length: usize,
-    /// The share of tokens to predict.
+    /// The fraction of tokens to predict.
     pub masked_fraction: f64,
-    /// Whether the pieces of a word are masked together.
+    /// Whether all pieces of a word are masked together.
     pub whole_word: bool,
-    /// The sentence-level objective.
+    /// What the second half of an example is.
     pub pairs: Pairs,
-    /// The share of documents cut into shorter sequences.
+    /// How often an example is made shorter at random.
     pub short_seq_probability: f64,
-    /// The share of documents held out.
+    /// The fraction of documents held out for evaluation.
     pub valid_fraction: f64,
 }
 
-/// The sentence-level objective.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What the second half of an example is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pairs {
-    /// Does B follow A, or is it from elsewhere (BERT)?
+    /// The next sentences or, half the time, those of another document (BERT).
     Nsp,
-    /// Does B follow A, or A follow B (ALBERT)?
+    /// The next sentences or, half the time, the two halves swapped (ALBERT).
     Sop,
-    /// None: full sentences only (RoBERTa).
+    /// There is none: sentences fill the whole sequence (RoBERTa).
     None,
 }
 
-/// How long, how much at a time, and how often what.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The training loop. Steps are optimizer steps.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct TrainingConfig {
-    /// Optimizer steps.
+    /// The length of the training.
     pub steps: u64,
-    /// Tokens of a micro-batch, at most.
+    /// Tokens of a micro-batch at most.
     pub batch_tokens: usize,
     /// Micro-batches a step.
     pub accumulation: usize,
-    /// Gradients are scaled down to this global norm; `null` leaves them.
+    /// The global norm that gradients are clipped to; `None` to leave them.
     pub max_gradient_norm: Option<f64>,
-    /// Steps from one logged step to the next.
+    /// Steps between two rows of metrics.
     pub log_every_steps: u64,
-    /// Steps from one evaluation to the next.
+    /// Steps between two evaluations.
     pub evaluate_every_steps: u64,
-    /// Held-out tokens an evaluation reads, at most.
+    /// Held-out tokens of an evaluation at most.
     pub evaluate_tokens: usize,
-    /// Steps from one checkpoint to the next.
+    /// Steps between two checkpoints.
     pub checkpoint_every_steps: u64,
-    /// Checkpoints kept.
+    /// How many of the latest checkpoints are kept.
     pub keep_checkpoints: usize,
 }
 
+/// Beyond these a slip of the keyboard would ask for more than any machine has.
+const LARGEST_VOCABULARY: usize = i32::MAX as usize;
+const LARGEST_SIZE: usize = 1 << 20;
+const MOST_BATCH_TOKENS: usize = 1 << 30;
+const MOST_DOCUMENTS: usize = 10_000_000;
+const MOST_STEPS: u64 = 1_000_000_000_000;
+
 impl FromSection for PretrainConfig {
     fn from_section(section: &mut Section) -> Self {
-        let config = Self {
-            run_dir: section.or("run_dir", "runs/pretrain".into()),
+        let has_tokenizer = section.has("tokenizer");
+        let mut config = Self {
+            run_dir: path_or(section, "run_dir", "runs/pretrain"),
             seed: section.or("seed", 1),
-            cache_dir: section.or("cache_dir", "runs/cache".into()),
+            cache_dir: path_or(section, "cache_dir", "runs/cache"),
             backend: section.child("backend"),
             model: section.child("model"),
             tokenizer: section.child("tokenizer"),
@@ -190,58 +194,206 @@ impl FromSection for PretrainConfig {
             schedule: section.child("schedule"),
             training: section.child("training"),
         };
-        let (examples, training) = (&config.examples, &config.training);
-        if let ModelSource::Sizes(sizes) = &config.model {
-            section.check(
-                examples.max_seq_length <= sizes.max_position_embeddings,
-                "examples.max_seq_length",
-                format!(
-                    "is {}, beyond the model's {} positions",
-                    examples.max_seq_length, sizes.max_position_embeddings
-                ),
-            );
+        if let ModelSource::Directory(path) = &config.model
+            && !has_tokenizer
+        {
+            // Trained weights belong to their own vocabulary.
+            config.tokenizer = TokenizerConfig::Load { path: path.clone() };
         }
-        section.check(
-            training.batch_tokens >= examples.max_seq_length,
-            "training.batch_tokens",
-            "must hold at least one sequence of examples.max_seq_length",
-        );
-        section.check(
-            config.schedule.least_steps() <= training.steps,
-            "schedule",
-            format!("warm-up and decay are longer than the {} training.steps", training.steps),
-        );
+        // These compare values with one another, and where one could not be read a placeholder stands.
+        if section.problems().borrow().is_empty() {
+            config.check(section);
+        }
         config
     }
 }
 
+impl PretrainConfig {
+    /// What no single section can know.
+    fn check(&self, section: &mut Section) {
+        let steps = self.training.steps;
+        let least = self.schedule.least_steps();
+        section.check(
+            least <= steps,
+            "schedule.warmup_steps",
+            format!(
+                "warmup_steps (with decay_steps, {least}) must be at most training.steps ({steps})"
+            ),
+        );
+        let max_seq_length = self.examples.max_seq_length;
+        section.check(
+            self.training.batch_tokens >= max_seq_length,
+            "training.batch_tokens",
+            format!(
+                "must be at least examples.max_seq_length ({max_seq_length}), found {}",
+                self.training.batch_tokens
+            ),
+        );
+        match &self.model {
+            ModelSource::Sizes(sizes) => self.check_sizes(section, sizes),
+            ModelSource::Directory(_) => section.check(
+                matches!(self.tokenizer, TokenizerConfig::Load { .. }),
+                "tokenizer",
+                "must be {\"type\": \"load\", …} with model.path, whose weights belong to their own \
+                 vocabulary; left out, it is the one in that directory",
+            ),
+        }
+    }
+
+    fn check_sizes(&self, section: &mut Section, sizes: &BertConfig) {
+        let max_seq_length = self.examples.max_seq_length;
+        let positions = sizes.max_position_embeddings;
+        section.check(
+            max_seq_length <= positions,
+            "examples.max_seq_length",
+            format!(
+                "must be at most model.max_position_embeddings ({positions}), found {max_seq_length}"
+            ),
+        );
+        section.check(
+            sizes.type_vocab_size >= 2 || self.examples.pairs == Pairs::None,
+            "model.type_vocab_size",
+            "must be at least 2 with examples.pairs other than \"none\": the second half of a pair has \
+             token type 1",
+        );
+        let rows = sizes.vocab_size;
+        section.check(
+            rows == 0 || sizes.pad_token_id < rows,
+            "model.pad_token_id",
+            format!(
+                "must be below model.vocab_size ({rows}), found {}",
+                sizes.pad_token_id
+            ),
+        );
+        if let TokenizerConfig::Train { vocab_size, .. } = self.tokenizer {
+            section.check(
+                rows == 0 || rows >= vocab_size,
+                "model.vocab_size",
+                format!("must be at least tokenizer.vocab_size ({vocab_size}), found {rows}"),
+            );
+            section.check(
+                sizes.pad_token_id == 0,
+                "model.pad_token_id",
+                "must be 0 with a tokenizer to be trained: its vocabulary begins with [PAD]",
+            );
+        }
+    }
+}
+
+/// Any value, for keys that are handed on.
+struct Any(Value);
+
+impl FromValue for Any {
+    const EXPECTED: &'static str = "a value";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        Some(Self(value.clone()))
+    }
+
+    fn placeholder() -> Self {
+        Self(Value::Null)
+    }
+}
+
+/// The keys that size a model, beside which none but `config` may stand.
+const SIZES: [&str; 13] = [
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "initializer_range",
+    "layer_norm_eps",
+    "pad_token_id",
+];
+
 impl FromSection for ModelSource {
     fn from_section(section: &mut Section) -> Self {
-        if section.has("path") {
-            return Self::Directory(section.required("path"));
-        }
-        if !section.has("config") {
-            return Self::Sizes(BertConfig::from_section(section));
-        }
-        // The file's keys, overridden by those beside it.
-        let path: PathBuf = section.required("config");
-        let file = match read_value(&path) {
-            Ok(file) => file,
-            Err(error) => {
-                section.problem("config", error.to_string());
-                json!({"hidden_size": 2, "num_hidden_layers": 1, "num_attention_heads": 1})
-            }
-        };
-        let mut merged = section.take_rest();
-        if let (Value::Object(merged), Value::Object(file)) = (&mut merged, file) {
-            for (key, value) in file {
-                merged.entry(key).or_insert(value);
+        let mut inline = Map::new();
+        for key in SIZES {
+            let there = section.has(key);
+            let Any(value) = section.or(key, Any(Value::Null));
+            if there {
+                inline.insert(key.to_string(), value);
             }
         }
-        let mut inner = Section::new("model", merged, section.problems());
-        let sizes = BertConfig::from_section(&mut inner);
-        inner.finish();
+        let file = path_if_any(section, "config");
+        if let Some(directory) = path_if_any(section, "path") {
+            let beside = SIZES.into_iter().chain(["config"]);
+            let beside: Vec<&str> = beside.filter(|key| section.has(key)).collect();
+            for key in beside {
+                section.problem(
+                    key,
+                    "cannot stand beside path, whose directory says all of the model: remove one \
+                     (--set model='{\"path\": …}' replaces the whole object)",
+                );
+            }
+            return Self::Directory(directory);
+        }
+        // The sizes of BERT-Tiny, the smallest of Turc et al. 2019: what a CPU trains in minutes.
+        let mut sizes = Map::from_iter([
+            ("hidden_size".to_string(), json!(128)),
+            ("num_hidden_layers".to_string(), json!(2)),
+            ("num_attention_heads".to_string(), json!(2)),
+        ]);
+        if let Some(file) = file {
+            read_sizes(section, &file, &mut sizes);
+        }
+        sizes.extend(inline);
+        let mut merged = Section::new("model", Value::Object(sizes), section.problems());
+        let sizes = BertConfig::from_section(&mut merged);
+        merged.finish();
         Self::Sizes(sizes)
+    }
+}
+
+/// Adds the keys of a model file to `sizes`. Its problems are those of the `model` section as a whole, each with
+/// the name of the file.
+fn read_sizes(section: &mut Section, file: &Path, sizes: &mut Map<String, Value>) {
+    let origin = file.display().to_string();
+    let read = read_value(file).and_then(|value| {
+        let Value::Object(object) = value else {
+            return from_value::<BertConfig>(&origin, value).map(|_| Map::new());
+        };
+        let mut whole = sizes.clone();
+        whole.extend(object.clone());
+        from_value::<BertConfig>(&origin, Value::Object(whole)).map(|_| object)
+    });
+    match read {
+        Ok(mut object) => {
+            object.shift_remove("description");
+            sizes.extend(object);
+        }
+        Err(Error::Config { problems, .. }) => {
+            for problem in problems {
+                section.problem("", format!("{origin}: {problem}"));
+            }
+        }
+        Err(error) => {
+            let source = std::error::Error::source(&error);
+            let cause = source
+                .map(|source| format!(": {source}"))
+                .unwrap_or_default();
+            section.problem("", format!("{error}{cause}"));
+        }
+    }
+}
+
+impl Serialize for ModelSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Sizes(sizes) => sizes.serialize(serializer),
+            Self::Directory(path) => {
+                let mut object = serializer.serialize_map(Some(1))?;
+                object.serialize_entry("path", path)?;
+                object.end()
+            }
+        }
     }
 }
 
@@ -249,50 +401,48 @@ impl FromSection for TokenizerConfig {
     fn from_section(section: &mut Section) -> Self {
         if section.choice("type", &[("train", false), ("load", true)], false) {
             return Self::Load {
-                path: section.required("path"),
+                path: path(section, "path"),
             };
         }
         Self::Train {
-            vocab_size: section.positive("vocab_size", 8192),
+            // The five special tokens and at least one other.
+            vocab_size: number(section, "vocab_size", 8192, 6..=LARGEST_VOCABULARY),
             lowercase: section.or("lowercase", true),
-            min_frequency: section.or("min_frequency", 2),
+            min_frequency: number(section, "min_frequency", 2, 1..=u64::MAX),
         }
     }
 }
 
 impl FromSection for CorpusConfig {
     fn from_section(section: &mut Section) -> Self {
+        const SENTENCES: [(&str, Sentences); 2] =
+            [("lines", Sentences::Lines), ("split", Sentences::Split)];
+        const DOCUMENTS: [(&str, Documents); 2] = [
+            ("blank_line", Documents::BlankLine),
+            ("file", Documents::File),
+        ];
         let kinds = [("sample", 0), ("text", 1), ("jsonl", 2)];
-        let sentences = [("lines", Sentences::Lines), ("split", Sentences::Split)];
         match section.choice("type", &kinds, 0) {
-            0 => Self::Sample {
-                documents: section.positive("documents", DEFAULT_DOCUMENTS),
+            1 => Self::Text {
+                paths: paths(section),
+                sentences: section.choice("sentences", &SENTENCES, Sentences::Lines),
+                documents: section.choice("documents", &DOCUMENTS, Documents::BlankLine),
             },
-            1 => {
-                let documents = [
-                    ("blank_line", Documents::BlankLine),
-                    ("file", Documents::File),
-                ];
-                Self::Text {
+            2 => {
+                let field = section.or("field", "text".to_string());
+                section.check(!field.is_empty(), "field", "must not be empty");
+                Self::Jsonl {
                     paths: paths(section),
-                    sentences: section.choice("sentences", &sentences, Sentences::Lines),
-                    documents: section.choice("documents", &documents, Documents::BlankLine),
+                    field,
+                    sentences: section.choice("sentences", &SENTENCES, Sentences::Split),
                 }
             }
-            _ => Self::Jsonl {
-                paths: paths(section),
-                field: section.or("field", "text".to_string()),
-                sentences: section.choice("sentences", &sentences, Sentences::Split),
+            _ => Self::Sample {
+                // One to train on and another, which next-sentence prediction and evaluation need.
+                documents: number(section, "documents", DEFAULT_DOCUMENTS, 2..=MOST_DOCUMENTS),
             },
         }
     }
-}
-
-fn paths(section: &mut Section) -> Vec<String> {
-    let missing = !section.has("paths");
-    let paths: Vec<String> = section.required("paths");
-    section.check(missing || !paths.is_empty(), "paths", "names nothing to read");
-    paths
 }
 
 impl FromSection for ExamplesConfig {
@@ -303,48 +453,101 @@ impl FromSection for ExamplesConfig {
             ("none", Pairs::None),
         ];
         let config = Self {
-            max_seq_length: section.or("max_seq_length", 128),
-            masked_fraction: section.fraction("masked_fraction", 0.15),
+            // [CLS] a [SEP] b [SEP]
+            max_seq_length: number(section, "max_seq_length", 128, 5..=LARGEST_SIZE),
+            masked_fraction: number(section, "masked_fraction", 0.15, 0.0..=1.0),
             whole_word: section.or("whole_word", false),
             pairs: section.choice("pairs", &pairs, Pairs::Nsp),
-            short_seq_probability: section.fraction("short_seq_probability", 0.1),
+            short_seq_probability: number(section, "short_seq_probability", 0.1, 0.0..=1.0),
             valid_fraction: section.fraction("valid_fraction", 0.05),
         };
-        section.check(
-            config.max_seq_length >= 8,
-            "max_seq_length",
-            "must be at least 8: three special tokens and some text",
-        );
+        let nothing = config.masked_fraction == 0.0;
+        section.check(!nothing, "masked_fraction", "must be above 0, found 0");
         config
     }
 }
 
 impl FromSection for TrainingConfig {
     fn from_section(section: &mut Section) -> Self {
-        let config = Self {
-            steps: section.or("steps", 1000),
-            batch_tokens: section.positive("batch_tokens", 4096),
-            accumulation: section.positive("accumulation", 1),
-            max_gradient_norm: section.or("max_gradient_norm", Some(1.0)),
-            log_every_steps: section.or("log_every_steps", 10),
-            evaluate_every_steps: section.or("evaluate_every_steps", 200),
-            evaluate_tokens: section.positive("evaluate_tokens", 131_072),
-            checkpoint_every_steps: section.or("checkpoint_every_steps", 200),
-            keep_checkpoints: section.positive("keep_checkpoints", 2),
-        };
-        for (key, value) in [
-            ("steps", config.steps),
-            ("log_every_steps", config.log_every_steps),
-            ("evaluate_every_steps", config.evaluate_every_steps),
-            ("checkpoint_every_steps", config.checkpoint_every_steps),
-        ] {
-            section.check(value > 0, key, "must be at least 1");
-        }
+        let max_gradient_norm = section.or("max_gradient_norm", Some(1.0));
         section.check(
-            config.max_gradient_norm.is_none_or(|norm| norm > 0.0),
+            max_gradient_norm.is_none_or(|norm| norm > 0.0),
             "max_gradient_norm",
-            "must be above 0, or null",
+            "must be above 0, or null for no clipping",
         );
-        config
+        Self {
+            steps: number(section, "steps", 1000, 1..=MOST_STEPS),
+            batch_tokens: number(section, "batch_tokens", 4096, 1..=MOST_BATCH_TOKENS),
+            accumulation: number(section, "accumulation", 1, 1..=LARGEST_SIZE),
+            max_gradient_norm,
+            log_every_steps: number(section, "log_every_steps", 10, 1..=MOST_STEPS),
+            evaluate_every_steps: number(section, "evaluate_every_steps", 200, 1..=MOST_STEPS),
+            evaluate_tokens: number(section, "evaluate_tokens", 131_072, 1..=usize::MAX),
+            checkpoint_every_steps: number(section, "checkpoint_every_steps", 200, 1..=MOST_STEPS),
+            keep_checkpoints: section.positive("keep_checkpoints", 2),
+        }
     }
+}
+
+/// Reads a value and says whether it was read: else the problem is reported and the value a placeholder.
+fn sound<T>(section: &mut Section, read: impl FnOnce(&mut Section) -> T) -> (T, bool) {
+    let problems = section.problems();
+    let before = problems.borrow().len();
+    let value = read(section);
+    let sound = problems.borrow().len() == before;
+    (value, sound)
+}
+
+/// A number in a range.
+fn number<T: FromValue + PartialOrd + Display>(
+    section: &mut Section,
+    key: &'static str,
+    default: T,
+    range: RangeInclusive<T>,
+) -> T {
+    let (value, sound) = sound(section, |section| section.or(key, default));
+    let (least, most) = (range.start(), range.end());
+    section.check(
+        !sound || range.contains(&value),
+        key,
+        format!("must be at least {least} and at most {most}, found {value}"),
+    );
+    value
+}
+
+/// A path that must be there.
+fn path(section: &mut Section, key: &'static str) -> PathBuf {
+    let (path, sound) = sound(section, |section| section.required::<PathBuf>(key));
+    section.check(
+        !sound || !path.as_os_str().is_empty(),
+        key,
+        "must not be empty",
+    );
+    path
+}
+
+fn path_or(section: &mut Section, key: &'static str, default: &str) -> PathBuf {
+    match path_if_any(section, key) {
+        Some(path) => path,
+        None => default.into(),
+    }
+}
+
+fn path_if_any(section: &mut Section, key: &'static str) -> Option<PathBuf> {
+    if section.has(key) {
+        return Some(path(section, key));
+    }
+    // Only to make the key known.
+    let _: PathBuf = section.or(key, PathBuf::new());
+    None
+}
+
+fn paths(section: &mut Section) -> Vec<String> {
+    let (paths, sound) = sound(section, |section| section.required::<Vec<String>>("paths"));
+    section.check(
+        !sound || (!paths.is_empty() && paths.iter().all(|path| !path.is_empty())),
+        "paths",
+        "must name at least one file, directory or glob pattern, and none of them may be empty",
+    );
+    paths
 }

@@ -66,7 +66,11 @@ impl TaskBatch for PretrainingBatch {
     fn describe(&self) -> String {
         let documents: Vec<String> = self.documents.iter().take(8).map(u64::to_string).collect();
         let more = self.documents.len().saturating_sub(8);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         format!(
             "{} tokens of documents {}{more}",
             self.tokens(),
@@ -104,7 +108,8 @@ impl<B: Backend> Pretraining<B> {
 impl<B: BertBackend> Pretraining<B> {
     /// The training loss of a batch, `[1]`, for timing a forward pass alone.
     pub(crate) fn forward_loss(&self, batch: &PretrainingBatch) -> Tensor<B, 1> {
-        self.loss(batch, &DropoutKey::training(batch.dropout_seed)).0
+        self.loss(batch, &DropoutKey::training(batch.dropout_seed))
+            .0
     }
 
     /// The loss of the optimizer step's share that this batch is, `[1]`, and the statistics, `[6]`: the MLM loss sum,
@@ -189,7 +194,15 @@ impl<B: BertAutodiffBackend> Task<B> for Pretraining<B> {
 
 /// The metrics of summed statistics; a mean over nothing is left out.
 pub fn metrics(statistics: &[f64]) -> StepMetrics {
-    let &[mlm_sum, mlm_correct, masked, nsp_sum, nsp_correct, sequences] = statistics else {
+    let &[
+        mlm_sum,
+        mlm_correct,
+        masked,
+        nsp_sum,
+        nsp_correct,
+        sequences,
+    ] = statistics
+    else {
         return StepMetrics::default();
     };
     let (mlm_loss, nsp_loss) = (mlm_sum / masked.max(1.0), nsp_sum / sequences.max(1.0));

@@ -86,7 +86,10 @@ impl FromSection for BertConfig {
         section.check(
             config.hidden_size.is_multiple_of(heads),
             "num_attention_heads",
-            format!("{heads} heads do not divide hidden_size {}", config.hidden_size),
+            format!(
+                "{heads} heads do not divide hidden_size {}",
+                config.hidden_size
+            ),
         );
         section.check(
             config.initializer_range > 0.0,

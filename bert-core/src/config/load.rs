@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{FromSection, Section};
@@ -200,7 +200,9 @@ impl<'de> Visitor<'de> for Unique {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key \"{key}\" stands here twice")));
+                return Err(A::Error::custom(format!(
+                    "the key \"{key}\" stands here twice"
+                )));
             }
             let value = entries.next_value_seed(Unique)?;
             object.insert(key, value);

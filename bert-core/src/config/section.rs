@@ -114,10 +114,7 @@ impl Section {
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let found = value.to_string();
-        self.problem(
-            key,
-            format!("{found} is not one of {}", quoted(&names)),
-        );
+        self.problem(key, format!("{found} is not one of {}", quoted(&names)));
         default
     }
 

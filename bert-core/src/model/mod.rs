@@ -5,5 +5,5 @@ mod pretraining;
 
 pub use bert::{BertModel, BertOutput};
 pub use pretraining::{
-    BertForPreTraining, PreTrainingLabels, PreTrainingLoss, PreTrainingHeads, PredictionHead,
+    BertForPreTraining, PreTrainingHeads, PreTrainingLabels, PreTrainingLoss, PredictionHead,
 };

@@ -86,11 +86,7 @@ impl<B: Backend> BertForPreTraining<B> {
             cls: PreTrainingHeads {
                 predictions: PredictionHead {
                     transform: Transform {
-                        dense: init.linear(
-                            "cls.transform",
-                            config.hidden_size,
-                            config.hidden_size,
-                        ),
+                        dense: init.linear("cls.transform", config.hidden_size, config.hidden_size),
                         layer_norm: init.layer_norm(config.hidden_size, config.layer_norm_eps),
                         activation: config.hidden_act.into(),
                     },
@@ -176,11 +172,7 @@ impl<B: BertBackend> BertForPreTraining<B> {
             .forward(pooled, Activation::Identity)
     }
 
-    fn transform_rows(
-        &self,
-        hidden_states: Tensor<B, 2>,
-        rows: Tensor<B, 1, Int>,
-    ) -> Tensor<B, 2> {
+    fn transform_rows(&self, hidden_states: Tensor<B, 2>, rows: Tensor<B, 1, Int>) -> Tensor<B, 2> {
         let rows = B::bert_gather_rows(primitive(hidden_states), rows.into_primitive());
         let transform = &self.cls.predictions.transform;
         let hidden = transform.dense.forward(tensor(rows), transform.activation);

@@ -6,10 +6,8 @@ use burn::tensor::backend::Backend;
 
 use super::{Init, Linear, ResidualOutput};
 use crate::config::BertConfig;
-use crate::ops::{
-    Activation, AttentionArgs, BertBackend, DropoutKey, primitive, tensor,
-};
 use crate::data::packed::Sequences;
+use crate::ops::{Activation, AttentionArgs, BertBackend, DropoutKey, primitive, tensor};
 
 /// Queries, keys, values, and attention itself.
 #[derive(Module, Debug)]

@@ -43,11 +43,7 @@ impl<B: Backend> Embeddings<B> {
                 config.vocab_size,
                 Some(config.pad_token_id),
             ),
-            position_embeddings: table(
-                "position_embeddings",
-                config.max_position_embeddings,
-                None,
-            ),
+            position_embeddings: table("position_embeddings", config.max_position_embeddings, None),
             token_type_embeddings: table("token_type_embeddings", config.type_vocab_size, None),
             layer_norm: init.layer_norm(hidden, config.layer_norm_eps),
             hidden_dropout_prob: config.hidden_dropout_prob,
@@ -65,12 +61,8 @@ impl<B: BertBackend> Embeddings<B> {
             &self.token_type_embeddings,
         ]
         .map(|table| primitive(table.weight.val()));
-        let ids = [
-            &batch.input_ids,
-            &batch.position_ids,
-            &batch.token_type_ids,
-        ]
-        .map(|ids| ids.clone().into_primitive());
+        let ids = [&batch.input_ids, &batch.position_ids, &batch.token_type_ids]
+            .map(|ids| ids.clone().into_primitive());
         let sum = tensor(B::bert_embed(tables, ids));
         let normalized = self.layer_norm.forward(sum);
         dropout_rows(normalized, dropout.next(self.hidden_dropout_prob))

@@ -6,9 +6,7 @@ use burn::tensor::backend::Backend;
 
 use super::{Init, LayerNorm, Linear};
 use crate::config::BertConfig;
-use crate::ops::{
-    Activation, BertBackend, DropoutKey, LayerNormArgs, primitive, tensor,
-};
+use crate::ops::{Activation, BertBackend, DropoutKey, LayerNormArgs, primitive, tensor};
 
 impl<B: BertBackend> LayerNorm<B> {
     /// `LayerNorm(x)`.

@@ -26,7 +26,10 @@ pub struct Init<'a, B: Backend> {
 impl<B: Backend> Init<'_, B> {
     /// A matrix of truncated normals.
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Param<Tensor<B, 2>> {
-        Param::from_data(TensorData::new(self.normals(name, shape), shape), self.device)
+        Param::from_data(
+            TensorData::new(self.normals(name, shape), shape),
+            self.device,
+        )
     }
 
     /// An embedding table whose row `zero_row` is zero.

@@ -111,11 +111,8 @@ pub fn backward<B: Backend>(
         .reshape([count, longest, heads, hidden / heads])
         .permute([0, 2, 1, 3]);
     let probabilities: Tensor<B, 4> = tensor(saved.probabilities);
-    let (query, key, value): (Tensor<B, 4>, Tensor<B, 4>, Tensor<B, 4>) = (
-        tensor(saved.query),
-        tensor(saved.key),
-        tensor(saved.value),
-    );
+    let (query, key, value): (Tensor<B, 4>, Tensor<B, 4>, Tensor<B, 4>) =
+        (tensor(saved.query), tensor(saved.key), tensor(saved.value));
 
     let mut d_probabilities = grad.clone().matmul(value.transpose());
     let mut dropped = probabilities.clone();
@@ -126,8 +123,8 @@ pub fn backward<B: Backend>(
     }
     let d_value = dropped.transpose().matmul(grad);
     let weighted = d_probabilities * probabilities.clone();
-    let d_scores = (weighted.clone() - probabilities * weighted.sum_dim(3))
-        .mul_scalar(scale(hidden / heads));
+    let d_scores =
+        (weighted.clone() - probabilities * weighted.sum_dim(3)).mul_scalar(scale(hidden / heads));
     let d_query = d_scores.clone().matmul(key);
     let d_key = d_scores.transpose().matmul(query);
     // 3 x [sequences, heads, longest, head_dim] -> [sequences, longest, 3, heads, head_dim] -> [tokens, 3 * hidden]

@@ -38,19 +38,17 @@ pub fn forward<B: Backend>(
     let logits = hidden.matmul(tensor::<B, 2>(word_embeddings).transpose())
         + tensor::<B, 1>(bias).unsqueeze::<2>();
     let labels = labels.reshape([masked, 1]);
-    let correct = logits
-        .clone()
-        .argmax(1)
-        .equal(labels.clone())
-        .float()
-        .sum();
+    let correct = logits.clone().argmax(1).equal(labels.clone()).float().sum();
     let log_probabilities = log_softmax(logits, 1);
-    let loss_sum = log_probabilities.clone().gather(1, labels.clone()).sum().neg();
+    let loss_sum = log_probabilities
+        .clone()
+        .gather(1, labels.clone())
+        .sum()
+        .neg();
     let minus_one = Tensor::<B, 2>::full([masked, 1], -1.0, &labels.device());
-    let residual =
-        log_probabilities
-            .exp()
-            .scatter(1, labels, minus_one, IndexingUpdateOp::Add);
+    let residual = log_probabilities
+        .exp()
+        .scatter(1, labels, minus_one, IndexingUpdateOp::Add);
     let output = MaskedLmOutput {
         loss_sum: primitive(loss_sum),
         correct: primitive(correct),

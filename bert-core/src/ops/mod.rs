@@ -151,10 +151,7 @@ pub trait BertBackend: Backend {
     ///
     /// # Shapes
     /// tables `[rows, hidden]`, ids `[tokens]` each -> `[tokens, hidden]`
-    fn bert_embed(
-        tables: [FloatTensor<Self>; 3],
-        ids: EmbeddingIds<Self>,
-    ) -> FloatTensor<Self> {
+    fn bert_embed(tables: [FloatTensor<Self>; 3], ids: EmbeddingIds<Self>) -> FloatTensor<Self> {
         embedding::forward::<Self>(tables, ids)
     }
 

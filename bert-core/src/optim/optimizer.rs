@@ -59,7 +59,8 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
         let mut list = Vec::with_capacity(2 * state.moments.len());
         for (path, moments) in &state.moments {
             for (name, moment) in [("first", &moments.first), ("second", &moments.second)] {
-                let flat: Tensor<B::InnerBackend, 1> = tensor(flatten::<B::InnerBackend>(moment.clone()));
+                let flat: Tensor<B::InnerBackend, 1> =
+                    tensor(flatten::<B::InnerBackend>(moment.clone()));
                 list.push((format!("{name}.{path}"), flat.into_data()));
             }
         }

@@ -9,15 +9,39 @@ use super::topics::{TOPICS, Topic};
 use crate::data::random::generator;
 
 const FIRST_NAMES: [&str; 28] = [
-    "Agnes", "Albert", "Beatrice", "Cecil", "Clara", "Dora", "Edwin", "Elsie", "Ernest", "Florence",
-    "George", "Hattie", "Harold", "Ida", "Jasper", "Lionel", "Mabel", "Maud", "Nora", "Oswald",
-    "Percy", "Rosa", "Silas", "Theodora", "Victor", "Winifred", "Zoë", "André",
+    "Agnes", "Albert", "Beatrice", "Cecil", "Clara", "Dora", "Edwin", "Elsie", "Ernest",
+    "Florence", "George", "Hattie", "Harold", "Ida", "Jasper", "Lionel", "Mabel", "Maud", "Nora",
+    "Oswald", "Percy", "Rosa", "Silas", "Theodora", "Victor", "Winifred", "Zoë", "André",
 ];
 const LAST_NAMES: [&str; 28] = [
-    "Abbott", "Barlow", "Cartwright", "Dunmore", "Ellery", "Fairweather", "Grimshaw", "Hartley",
-    "Ibbotson", "Jessop", "Kettle", "Lockwood", "Merriman", "Nettleton", "Ogden", "Pickering",
-    "Quill", "Rookwood", "Satterley", "Tapper", "Underhill", "Vickers", "Wetherby", "Yardley",
-    "Thornby", "Aldermere", "Marchwood", "Copley",
+    "Abbott",
+    "Barlow",
+    "Cartwright",
+    "Dunmore",
+    "Ellery",
+    "Fairweather",
+    "Grimshaw",
+    "Hartley",
+    "Ibbotson",
+    "Jessop",
+    "Kettle",
+    "Lockwood",
+    "Merriman",
+    "Nettleton",
+    "Ogden",
+    "Pickering",
+    "Quill",
+    "Rookwood",
+    "Satterley",
+    "Tapper",
+    "Underhill",
+    "Vickers",
+    "Wetherby",
+    "Yardley",
+    "Thornby",
+    "Aldermere",
+    "Marchwood",
+    "Copley",
 ];
 const TOWN_STARTS: [&str; 12] = [
     "Alder", "Thorn", "March", "Hazel", "Stone", "Brack", "Wither", "Ash", "Oak", "Fern", "Mill",
@@ -25,11 +49,27 @@ const TOWN_STARTS: [&str; 12] = [
 ];
 const TOWN_ENDS: [&str; 8] = ["mere", "by", "wood", "ford", "ton", "field", "wick", "ham"];
 const WEEKDAYS: [&str; 7] = [
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
 ];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const NUMBERS: [&str; 14] = [
     "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "fifteen",
@@ -93,7 +133,11 @@ pub(super) fn pick<T: Copy>(random: &mut ChaCha8Rng, list: &[T]) -> T {
 
 fn some<const N: usize>(random: &mut ChaCha8Rng, list: &[&'static str]) -> [&'static str; N] {
     let mut chosen = list.choose_multiple(random, N);
-    std::array::from_fn(|_| *chosen.next().expect("fewer words are chosen than a topic has"))
+    std::array::from_fn(|_| {
+        *chosen
+            .next()
+            .expect("fewer words are chosen than a topic has")
+    })
 }
 
 impl Story {

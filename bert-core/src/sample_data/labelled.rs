@@ -9,12 +9,24 @@ use crate::data::random::generator;
 /// A labelled text or pair as the columns of a row.
 pub(super) fn sentiment(seed: u64, split: &str, index: u64) -> [String; 2] {
     const GOOD: [&str; 8] = [
-        "a delight", "splendid", "worth the walk", "charming", "a triumph", "wonderful",
-        "the best in years", "a pleasure",
+        "a delight",
+        "splendid",
+        "worth the walk",
+        "charming",
+        "a triumph",
+        "wonderful",
+        "the best in years",
+        "a pleasure",
     ];
     const BAD: [&str; 8] = [
-        "a bore", "dreadful", "a waste of a day", "shabby", "a failure", "awful",
-        "the worst in years", "a misery",
+        "a bore",
+        "dreadful",
+        "a waste of a day",
+        "shabby",
+        "a failure",
+        "awful",
+        "the worst in years",
+        "a misery",
     ];
     let mut random = generator(seed, "sentiment", &[hash(split), index]);
     let story = Story::draw(&mut random);
@@ -29,10 +41,22 @@ pub(super) fn sentiment(seed: u64, split: &str, index: u64) -> [String; 2] {
     let (event, town) = (story.topic.name, &story.town);
     let text = match random.random_range(0..4) {
         0 => format!("The {event} in {town} was {not}{word}."),
-        1 => format!("We found the {event} {not}{word}, and told {} so.", story.full_name(0)),
-        2 if !negated => format!("{} called it {other}, but to me the {event} was {word}.", story.full_name(1)),
-        2 => format!("Whatever {} says, the {event} was not {word}.", story.full_name(1)),
-        _ => format!("On {} the {} at the {event} was {not}{word}.", story.weekday, story.topic.role),
+        1 => format!(
+            "We found the {event} {not}{word}, and told {} so.",
+            story.full_name(0)
+        ),
+        2 if !negated => format!(
+            "{} called it {other}, but to me the {event} was {word}.",
+            story.full_name(1)
+        ),
+        2 => format!(
+            "Whatever {} says, the {event} was not {word}.",
+            story.full_name(1)
+        ),
+        _ => format!(
+            "On {} the {} at the {event} was {not}{word}.",
+            story.weekday, story.topic.role
+        ),
     };
     let label = if positive { "positive" } else { "negative" };
     [text, label.to_string()]
@@ -53,10 +77,44 @@ pub(super) fn entities(seed: u64, split: &str, index: u64) -> Vec<(String, Strin
     let cup = format!("{} Cup", story.weekday);
     let (person, other) = (story.full_name(0), story.full_name(1));
     let parts: Vec<(&str, &str)> = match random.random_range(0..4) {
-        0 => vec![(&person, "PER"), ("of", ""), (&story.town, "LOC"), ("won the", ""), (&cup, "MISC"), (".", "")],
-        1 => vec![("The", ""), (&organisation, "ORG"), ("thanked", ""), (&person, "PER"), ("and", ""), (&other, "PER"), (".", "")],
-        2 => vec![("In", ""), (&story.town, "LOC"), (",", ""), (story.people[0].1, "PER"), ("met the", ""), (story.topic.role, ""), ("of the", ""), (&organisation, "ORG"), (".", "")],
-        _ => vec![(&other, "PER"), ("left", ""), (&story.town, "LOC"), ("with", ""), (story.number, ""), ("tickets for the", ""), (&cup, "MISC"), (".", "")],
+        0 => vec![
+            (&person, "PER"),
+            ("of", ""),
+            (&story.town, "LOC"),
+            ("won the", ""),
+            (&cup, "MISC"),
+            (".", ""),
+        ],
+        1 => vec![
+            ("The", ""),
+            (&organisation, "ORG"),
+            ("thanked", ""),
+            (&person, "PER"),
+            ("and", ""),
+            (&other, "PER"),
+            (".", ""),
+        ],
+        2 => vec![
+            ("In", ""),
+            (&story.town, "LOC"),
+            (",", ""),
+            (story.people[0].1, "PER"),
+            ("met the", ""),
+            (story.topic.role, ""),
+            ("of the", ""),
+            (&organisation, "ORG"),
+            (".", ""),
+        ],
+        _ => vec![
+            (&other, "PER"),
+            ("left", ""),
+            (&story.town, "LOC"),
+            ("with", ""),
+            (story.number, ""),
+            ("tickets for the", ""),
+            (&cup, "MISC"),
+            (".", ""),
+        ],
     };
     let mut tagged = Vec::new();
     for (text, kind) in parts {
@@ -78,9 +136,24 @@ pub(super) fn pairs(seed: u64, split: &str, index: u64) -> [String; 3] {
     let story = Story::draw(&mut random);
     let same = random.random_bool(0.5);
     let mut told = |story: &Story| match random.random_range(0..3) {
-        0 => format!("{} was at the {} in {}.", story.full_name(0), story.topic.name, story.town),
-        1 => format!("The {} in {} was opened by {}.", story.topic.name, story.town, story.full_name(0)),
-        _ => format!("In {}, {} spoke of the {}.", story.town, story.full_name(0), story.topic.name),
+        0 => format!(
+            "{} was at the {} in {}.",
+            story.full_name(0),
+            story.topic.name,
+            story.town
+        ),
+        1 => format!(
+            "The {} in {} was opened by {}.",
+            story.topic.name,
+            story.town,
+            story.full_name(0)
+        ),
+        _ => format!(
+            "In {}, {} spoke of the {}.",
+            story.town,
+            story.full_name(0),
+            story.topic.name
+        ),
     };
     let first = told(&story);
     let mut second_story = story;
@@ -96,7 +169,11 @@ pub(super) fn pairs(seed: u64, split: &str, index: u64) -> [String; 3] {
     let second = told(&second_story);
     // A draw that happens to agree is the same event after all.
     let same = same || same_facts(&first, &second);
-    [first, second, if same { "same" } else { "different" }.to_string()]
+    [
+        first,
+        second,
+        if same { "same" } else { "different" }.to_string(),
+    ]
 }
 
 fn same_facts(first: &str, second: &str) -> bool {
@@ -109,7 +186,11 @@ fn same_facts(first: &str, second: &str) -> bool {
         words.sort();
         words
     };
-    let topic = |text: &str| super::topics::TOPICS.iter().position(|topic| text.contains(topic.name));
+    let topic = |text: &str| {
+        super::topics::TOPICS
+            .iter()
+            .position(|topic| text.contains(topic.name))
+    };
     words(first) == words(second) && topic(first) == topic(second)
 }
 
@@ -124,7 +205,10 @@ pub(super) fn paragraph(seed: u64, split: &str, index: u64) -> Value {
     );
     let asked: [(String, &str); 6] = [
         (format!("Who opened the {}?", topic.name), &person),
-        (format!("When was the {} opened?", topic.name), story.weekday),
+        (
+            format!("When was the {} opened?", topic.name),
+            story.weekday,
+        ),
         (format!("Where was the {}?", topic.name), &story.town),
         ("How many guests were welcomed?".to_string(), story.number),
         (format!("What did the {} cost?", topic.name), ""),

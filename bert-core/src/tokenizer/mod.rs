@@ -63,7 +63,9 @@ impl BertTokenizer {
         entries.sort_by_key(|(_, id)| *id);
         for (index, (token, id)) in entries.iter().enumerate() {
             if index as u32 != *id {
-                return Err(unusable(format!("ids are not consecutive at {token:?} ({id})")));
+                return Err(unusable(format!(
+                    "ids are not consecutive at {token:?} ({id})"
+                )));
             }
         }
         let id = |token: &str| {
@@ -131,7 +133,10 @@ impl BertTokenizer {
                 *owner = identity;
                 cache.clear();
             }
-            for word in text.split([' ', '\t', '\n', '\r']).filter(|word| !word.is_empty()) {
+            for word in text
+                .split([' ', '\t', '\n', '\r'])
+                .filter(|word| !word.is_empty())
+            {
                 if let Some(known) = cache.get(word) {
                     ids.extend_from_slice(known);
                     continue;
@@ -186,6 +191,8 @@ fn failed(action: &str) -> impl FnOnce(tokenizers::Error) -> Error {
 fn unusable(problem: String) -> Error {
     Error::Usage {
         problem: format!("this is not a BERT tokenizer: {problem}"),
-        help: "give a WordPiece tokenizer.json, or a vocab.txt, with [PAD] [UNK] [CLS] [SEP] [MASK]".into(),
+        help:
+            "give a WordPiece tokenizer.json, or a vocab.txt, with [PAD] [UNK] [CLS] [SEP] [MASK]"
+                .into(),
     }
 }

@@ -116,7 +116,11 @@ impl BertTokenizer {
             .min_frequency(min_frequency)
             .show_progress(false)
             .continuing_subword_prefix("##".to_string())
-            .special_tokens(reserved.map(|token| AddedToken::from(token, true)).collect())
+            .special_tokens(
+                reserved
+                    .map(|token| AddedToken::from(token, true))
+                    .collect(),
+            )
             .build();
         let mut bpe = BPE::default();
         trainer
@@ -135,7 +139,9 @@ mod tests {
         let mut counts = WordCounts::new(lowercase);
         for i in 0..40 {
             counts.add("The mill stood by the river, and the miller's milling went on.");
-            counts.add(&format!("Zoë counted {i} unhappy geese (unluckily) at Thornby!"));
+            counts.add(&format!(
+                "Zoë counted {i} unhappy geese (unluckily) at Thornby!"
+            ));
         }
         counts
     }
@@ -197,7 +203,10 @@ mod tests {
             assert_eq!(other.fingerprint(), tokenizer.fingerprint());
             assert!(!other.lowercase());
             let encoding = other.encode("The Mill", Some("geese!")).unwrap();
-            assert_eq!(encoding, tokenizer.encode("The Mill", Some("geese!")).unwrap());
+            assert_eq!(
+                encoding,
+                tokenizer.encode("The Mill", Some("geese!")).unwrap()
+            );
             assert_eq!(encoding.token_type_ids.first(), Some(&0));
             assert_eq!(encoding.token_type_ids.last(), Some(&1));
         }

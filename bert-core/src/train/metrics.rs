@@ -128,7 +128,10 @@ impl Metric for DashboardMetric {
 
     fn update(&mut self, item: &StepMetrics, _metadata: &MetricMetadata) -> SerializedEntry {
         self.value = item.get(self.info.name).unwrap_or(f64::NAN);
-        SerializedEntry::new(display_value(self.info.name, self.value), self.value.to_string())
+        SerializedEntry::new(
+            display_value(self.info.name, self.value),
+            self.value.to_string(),
+        )
     }
 
     fn clear(&mut self) {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use burn::data::dataloader::Progress;
+use burn_train::LearnerSummary;
 use burn_train::metric::{MetricDefinition, MetricId};
 use burn_train::renderer::{
     EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining, ProgressType, TrainingProgress,
 };
-use burn_train::LearnerSummary;
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -16,13 +16,17 @@ type AnyError = Box<dyn std::error::Error>;
 pub(super) struct StepDashboard(pub(super) burn_train::renderer::tui::TuiMetricsRendererWrapper);
 
 fn in_steps(indicators: Vec<ProgressType>) -> Vec<ProgressType> {
-    let step = indicators.into_iter().find_map(|indicator| match indicator {
-        ProgressType::Detailed { tag, progress } if tag == "Epoch" => Some(ProgressType::Detailed {
-            tag: "Step".to_string(),
-            progress,
-        }),
-        _ => None,
-    });
+    let step = indicators
+        .into_iter()
+        .find_map(|indicator| match indicator {
+            ProgressType::Detailed { tag, progress } if tag == "Epoch" => {
+                Some(ProgressType::Detailed {
+                    tag: "Step".to_string(),
+                    progress,
+                })
+            }
+            _ => None,
+        });
     step.into_iter().collect()
 }
 
@@ -127,8 +131,13 @@ impl PlainRenderer {
             "-:-- left".to_string()
         };
         let filled = if total == 0 { 0 } else { done * 20 / total };
-        let bar: String = (0..20).map(|i| if i < filled { '█' } else { '░' }).collect();
-        eprintln!("{bar} {done:>6}/{total} {left:>10}  {split:<5}  {}", parts.join("  "));
+        let bar: String = (0..20)
+            .map(|i| if i < filled { '█' } else { '░' })
+            .collect();
+        eprintln!(
+            "{bar} {done:>6}/{total} {left:>10}  {split:<5}  {}",
+            parts.join("  ")
+        );
     }
 }
 

@@ -253,12 +253,11 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
     fn checkpoint(&mut self) -> Result<()> {
         let model = self.learner.model();
         let strategy = self.strategy;
-        let path =
-            strategy
-                .checkpoints
-                .save(&self.position, &strategy.optimizer, |directory| {
-                    (strategy.save_model)(&model, directory)
-                })?;
+        let path = strategy
+            .checkpoints
+            .save(&self.position, &strategy.optimizer, |directory| {
+                (strategy.save_model)(&model, directory)
+            })?;
         log::info!("checkpoint {}", path.display());
         self.last_checkpoint = Some(path);
         Ok(())

@@ -41,9 +41,8 @@ pub fn write_tensors(path: &Path, tensors: &[(String, TensorData)]) -> Result<()
 /// [`Error::Io`], or [`Error::Weights`] where the file is not whole or holds another type.
 pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorData>> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-        weights_error(path, format!("not a whole safetensors file ({error})"))
-    })?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|error| weights_error(path, format!("not a whole safetensors file ({error})")))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         let (data, shape) = (view.data(), view.shape().to_vec());

@@ -261,7 +261,9 @@ fn check_enough(
     let problem = if train + valid < least {
         "the corpus is a single document, and examples.pairs \"nsp\" takes random sentences from another".to_string()
     } else {
-        format!("only {train} documents are left to train on and {valid} are held out; each needs {least}")
+        format!(
+            "only {train} documents are left to train on and {valid} are held out; each needs {least}"
+        )
     };
     Err(Error::Usage {
         problem,
@@ -334,7 +336,9 @@ fn source_key(settings: &Settings<'_>) -> Result<serde_json::Value> {
         for file in files(paths)? {
             let metadata = file.metadata().map_err(Error::io("read", &file))?;
             let modified = metadata.modified().map_err(Error::io("read", &file))?;
-            let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let since = modified
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default();
             entries.push(json!([file, metadata.len(), since.as_nanos().to_string()]));
         }
     }

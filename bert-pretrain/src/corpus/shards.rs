@@ -101,7 +101,9 @@ fn ends(map: &Mmap) -> &[u64] {
 }
 
 fn start(ends: &[u64], index: usize) -> usize {
-    index.checked_sub(1).map_or(0, |before| ends[before] as usize)
+    index
+        .checked_sub(1)
+        .map_or(0, |before| ends[before] as usize)
 }
 
 impl DocumentStore for Documents {

@@ -32,7 +32,8 @@ pub(super) fn files(paths: &[String]) -> Result<Vec<PathBuf>> {
         if Path::new(path).exists() {
             add(Path::new(path), &mut files)?;
         } else {
-            let matches = glob::glob(path).map_err(|error| nothing(path, &format!("is no pattern ({error})")))?;
+            let matches = glob::glob(path)
+                .map_err(|error| nothing(path, &format!("is no pattern ({error})")))?;
             for found in matches {
                 let found = found.map_err(|error| {
                     let path = error.path().to_path_buf();
@@ -275,7 +276,10 @@ mod tests {
 
     fn text(paths: &[&Path], sentences: Sentences, documents: Documents) -> CorpusConfig {
         CorpusConfig::Text {
-            paths: paths.iter().map(|path| path.display().to_string()).collect(),
+            paths: paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
             sentences,
             documents,
         }
@@ -287,7 +291,10 @@ mod tests {
         let path = directory.path().join("a.txt");
         std::fs::write(&path, "\u{feff}One.\r\nTwo.\r\n\r\n \nThree.").unwrap();
         let lines = text(&[&path], Sentences::Lines, Documents::BlankLine);
-        assert_eq!(read(&lines).unwrap(), [vec!["One.", "Two."], vec!["Three."]]);
+        assert_eq!(
+            read(&lines).unwrap(),
+            [vec!["One.", "Two."], vec!["Three."]]
+        );
         let whole = text(&[&path], Sentences::Lines, Documents::File);
         assert_eq!(read(&whole).unwrap(), [["One.", "Two.", "Three."]]);
     }
@@ -334,7 +341,10 @@ mod tests {
             sentences: Sentences::Split,
         };
         let message = read(&jsonl).unwrap_err().to_string();
-        assert!(message.contains("bad.jsonl:3: no field \"text\""), "{message}");
+        assert!(
+            message.contains("bad.jsonl:3: no field \"text\""),
+            "{message}"
+        );
 
         let none = directory.path().join("*.none");
         let glob = text(&[&none], Sentences::Lines, Documents::File);

@@ -69,7 +69,10 @@ pub(super) fn bench(
     }
     if all.any(|&length| length < 4 || length > config.max_position_embeddings) {
         return Err(usage(
-            format!("sequences must have 4 to {} tokens", config.max_position_embeddings),
+            format!(
+                "sequences must have 4 to {} tokens",
+                config.max_position_embeddings
+            ),
             "change --seq or --lengths, or --set max_position_embeddings=...",
         ));
     }
@@ -122,10 +125,14 @@ fn random_batch(config: &BertConfig, index: u64, lengths: &[usize]) -> Pretraini
         .map(|&length| {
             let masked = ((length as f64 * 0.15).round() as u32).max(1);
             Example {
-                input_ids: (0..length).map(|_| random.random_range(0..vocabulary)).collect(),
+                input_ids: (0..length)
+                    .map(|_| random.random_range(0..vocabulary))
+                    .collect(),
                 token_type_ids: vec![0; length],
                 masked_positions: (1..=masked).collect(),
-                masked_labels: (0..masked).map(|_| random.random_range(0..vocabulary)).collect(),
+                masked_labels: (0..masked)
+                    .map(|_| random.random_range(0..vocabulary))
+                    .collect(),
                 next_sentence_label: Some(random.random_range(0..2)),
                 origin: Origin {
                     document: 0,

@@ -20,7 +20,11 @@ pub(super) fn tokenizer(config: &PretrainConfig, json: bool) -> Result<()> {
         format!(
             "{} tokens, {}, in {}",
             tokenizer.vocab_size(),
-            if tokenizer.lowercase() { "uncased" } else { "cased" },
+            if tokenizer.lowercase() {
+                "uncased"
+            } else {
+                "cased"
+            },
             directory.display()
         )
     });
@@ -63,7 +67,11 @@ pub(super) fn summary(prepared: &Prepared) -> String {
         statistics.tokens,
         100.0 * statistics.unknown as f64 / statistics.tokens.max(1) as f64,
         prepared.tokenizer.vocab_size(),
-        if prepared.tokenizer.lowercase() { "uncased" } else { "cased" },
+        if prepared.tokenizer.lowercase() {
+            "uncased"
+        } else {
+            "cased"
+        },
     )
 }
 

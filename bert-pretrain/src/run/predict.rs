@@ -99,7 +99,11 @@ pub(super) fn fill_mask(
             let lines = ranked
                 .iter()
                 .map(|&id| format!("  {:>6.2} %  {}", 100.0 * row[id], word(id)));
-            format!("{}\n{}", texts[*index], lines.collect::<Vec<_>>().join("\n"))
+            format!(
+                "{}\n{}",
+                texts[*index],
+                lines.collect::<Vec<_>>().join("\n")
+            )
         });
     }
     Ok(())

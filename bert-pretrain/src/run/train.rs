@@ -40,7 +40,10 @@ pub(super) fn train(
         (Some(checkpoint), true) => Some(checkpoint),
         (None, true) => {
             return Err(usage(
-                format!("{} has no checkpoint to resume from", config.run_dir.display()),
+                format!(
+                    "{} has no checkpoint to resume from",
+                    config.run_dir.display()
+                ),
                 "leave out --resume to start the run",
             ));
         }
@@ -126,7 +129,8 @@ impl Job for TrainJob<'_> {
         if let Some(weights) = weights {
             model.model = ModelDirectory::new(weights).load(model.model, &device)?;
         }
-        let optimizer = BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
+        let optimizer =
+            BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
         let mut start = Position {
             step: 0,
             resume: json!(Cursor::default()),
@@ -236,7 +240,10 @@ fn train_loader(
 fn report(config: &PretrainConfig, outcome: &Outcome) {
     let run_dir = config.run_dir.display();
     if outcome.ending == Ending::Interrupted {
-        println!("\nStopped after step {} of {}.", outcome.step, config.training.steps);
+        println!(
+            "\nStopped after step {} of {}.",
+            outcome.step, config.training.steps
+        );
         if let Some(checkpoint) = &outcome.checkpoint {
             println!("checkpoint  {}", checkpoint.display());
         }
@@ -254,9 +261,13 @@ fn report(config: &PretrainConfig, outcome: &Outcome) {
         crate::config::CorpusConfig::Sample { .. } => "The mayor of the town opened the [MASK].",
         _ => "This is a [MASK].",
     };
-    println!("\nmodel       {run_dir}/model   (transformers loads it: BertForPreTraining.from_pretrained)");
+    println!(
+        "\nmodel       {run_dir}/model   (transformers loads it: BertForPreTraining.from_pretrained)"
+    );
     println!("numbers     {run_dir}/metrics.jsonl");
-    println!("\nTry it:\n  cargo run --release -p bert-pretrain -- fill-mask --model {run_dir}/model \"{mask}\"");
+    println!(
+        "\nTry it:\n  cargo run --release -p bert-pretrain -- fill-mask --model {run_dir}/model \"{mask}\""
+    );
 }
 
 pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Result<()> {

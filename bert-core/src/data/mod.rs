@@ -1,0 +1,4 @@
+//! Deterministic sampling and packed batches.
+
+pub mod packed;
+pub mod random;

@@ -1,0 +1,181 @@
+//! Packed batches: the tokens of all sequences end to end, without padding.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::{BoolTensor, IntTensor};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
+
+/// A batch on the host: `input_ids`, `token_type_ids` of all tokens, and how many each sequence has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackedSequences {
+    /// The word ids of all tokens, sequence after sequence.
+    pub input_ids: Vec<u32>,
+    /// Token type 0 or 1, one a token.
+    pub token_type_ids: Vec<u8>,
+    /// The number of tokens of each sequence, none of them 0.
+    pub lengths: Vec<usize>,
+}
+
+impl PackedSequences {
+    /// Appends one sequence.
+    pub fn push(&mut self, input_ids: &[u32], token_type_ids: &[u8]) {
+        debug_assert_eq!(input_ids.len(), token_type_ids.len());
+        self.input_ids.extend_from_slice(input_ids);
+        self.token_type_ids.extend_from_slice(token_type_ids);
+        self.lengths.push(input_ids.len());
+    }
+
+    /// The number of tokens.
+    pub fn tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// The batch on a device.
+    pub fn to_device<B: Backend>(&self, device: &B::Device) -> PackedBatch<B> {
+        let positions = self.lengths.iter().flat_map(|&length| 0..length as i64);
+        let starts = self.lengths.iter().scan(0, |next, &length| {
+            let start = *next;
+            *next += length as i64;
+            Some(start)
+        });
+        PackedBatch {
+            input_ids: ids(self.input_ids.iter().map(|&id| i64::from(id)), device),
+            position_ids: ids(positions, device),
+            token_type_ids: ids(self.token_type_ids.iter().map(|&id| i64::from(id)), device),
+            first_tokens: ids(starts, device),
+            sequences: Sequences::new(&self.lengths, device),
+        }
+    }
+}
+
+/// Integers of the host as a tensor.
+pub fn ids<B: Backend>(values: impl Iterator<Item = i64>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let values: Vec<i64> = values.collect();
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length]), device)
+}
+
+/// A batch on a device; every tensor is `[tokens]` but `first_tokens`.
+#[derive(Debug, Clone)]
+pub struct PackedBatch<B: Backend> {
+    /// Word ids.
+    pub input_ids: Tensor<B, 1, Int>,
+    /// Positions, from 0 in every sequence.
+    pub position_ids: Tensor<B, 1, Int>,
+    /// Token types.
+    pub token_type_ids: Tensor<B, 1, Int>,
+    /// The row of each sequence's [CLS], `[sequences]`.
+    pub first_tokens: Tensor<B, 1, Int>,
+    /// Where sequences begin and end.
+    pub sequences: Sequences<B>,
+}
+
+/// Where the sequences of a packed batch begin and end, and the way into a rectangle and back.
+#[derive(Debug, Clone)]
+pub struct Sequences<B: Backend> {
+    lengths: Arc<[usize]>,
+    longest: usize,
+    /// `None` where all sequences are equally long: the packed batch is the rectangle then.
+    rectangle: Option<Rectangle<B>>,
+}
+
+#[derive(Debug, Clone)]
+struct Rectangle<B: Backend> {
+    /// The packed row of each cell `[sequences * longest]`; cells beyond the end repeat row 0.
+    pack_rows: IntTensor<B>,
+    /// The cell of each packed row `[tokens]`.
+    cells: IntTensor<B>,
+    /// True where a cell lies beyond its sequence's end, `[sequences, longest]`.
+    beyond_end: BoolTensor<B>,
+}
+
+impl<B: Backend> Sequences<B> {
+    /// From the number of tokens of each sequence.
+    pub fn new(lengths: &[usize], device: &B::Device) -> Self {
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let rectangle = lengths.iter().any(|&length| length != longest).then(|| {
+            let mut pack_rows = Vec::with_capacity(lengths.len() * longest);
+            let mut beyond_end = Vec::with_capacity(lengths.len() * longest);
+            let mut cells = Vec::new();
+            for &length in lengths {
+                for position in 0..longest {
+                    let inside = position < length;
+                    beyond_end.push(!inside);
+                    if inside {
+                        cells.push(pack_rows.len() as i64);
+                        pack_rows.push(cells.len() as i64 - 1);
+                    } else {
+                        pack_rows.push(0);
+                    }
+                }
+            }
+            let beyond_end = TensorData::new(beyond_end, [lengths.len(), longest]);
+            Rectangle {
+                pack_rows: ids::<B>(pack_rows.into_iter(), device).into_primitive(),
+                cells: ids::<B>(cells.into_iter(), device).into_primitive(),
+                beyond_end: Tensor::<B, 2, Bool>::from_data(beyond_end, device).into_primitive(),
+            }
+        });
+        Self {
+            lengths: lengths.into(),
+            longest,
+            rectangle,
+        }
+    }
+
+    /// The number of sequences.
+    pub fn count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// The number of tokens of the longest sequence.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// The number of tokens of each sequence.
+    pub fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// True where a cell of the rectangle lies beyond its sequence's end, `[sequences, longest]`; `None` where none does.
+    pub(crate) fn beyond_end(&self) -> Option<BoolTensor<B>> {
+        self.rectangle.as_ref().map(|r| r.beyond_end.clone())
+    }
+
+    /// `[tokens, width] -> [sequences * longest, width]`; cells beyond the end hold finite values of no meaning.
+    pub(crate) fn to_rectangle(&self, packed: Tensor<B, 2>) -> Tensor<B, 2> {
+        match &self.rectangle {
+            Some(r) => packed.select(0, Tensor::from_primitive(r.pack_rows.clone())),
+            None => packed,
+        }
+    }
+
+    /// `[sequences * longest, width] -> [tokens, width]`.
+    pub(crate) fn from_rectangle(&self, cells: Tensor<B, 2>) -> Tensor<B, 2> {
+        match &self.rectangle {
+            Some(r) => cells.select(0, Tensor::from_primitive(r.cells.clone())),
+            None => cells,
+        }
+    }
+
+    /// The same for the backend inside `Autodiff`, whose integer and boolean tensors are the same type.
+    pub(crate) fn inner<I>(self) -> Sequences<I>
+    where
+        I: Backend<
+                IntTensorPrimitive = B::IntTensorPrimitive,
+                BoolTensorPrimitive = B::BoolTensorPrimitive,
+            >,
+    {
+        Sequences {
+            lengths: self.lengths,
+            longest: self.longest,
+            rectangle: self.rectangle.map(|r| Rectangle {
+                pack_rows: r.pack_rows,
+                cells: r.cells,
+                beyond_end: r.beyond_end,
+            }),
+        }
+    }
+}
