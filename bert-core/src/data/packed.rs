@@ -145,7 +145,7 @@ impl<B: Backend> Sequences<B> {
     }
 
     /// `[tokens, width] -> [sequences * longest, width]`; cells beyond the end hold finite values of no meaning.
-    pub(crate) fn to_rectangle(&self, packed: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub(crate) fn enter_rectangle(&self, packed: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.rectangle {
             Some(r) => packed.select(0, Tensor::from_primitive(r.pack_rows.clone())),
             None => packed,
@@ -153,7 +153,7 @@ impl<B: Backend> Sequences<B> {
     }
 
     /// `[sequences * longest, width] -> [tokens, width]`.
-    pub(crate) fn from_rectangle(&self, cells: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub(crate) fn leave_rectangle(&self, cells: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.rectangle {
             Some(r) => cells.select(0, Tensor::from_primitive(r.cells.clone())),
             None => cells,

@@ -48,7 +48,7 @@ pub fn forward<B: Backend>(
     let (count, longest) = (sequences.count(), sequences.longest());
     // [tokens, 3 * hidden] -> [sequences, longest, 3, heads, head_dim] -> [3, sequences, heads, longest, head_dim]
     let split = sequences
-        .to_rectangle(qkv)
+        .enter_rectangle(qkv)
         .reshape([count, longest, 3, heads, hidden / heads])
         .permute([2, 0, 3, 1, 4]);
     let part = |i: usize| -> Tensor<B, 4> { split.clone().narrow(0, i, 1).squeeze_dim::<4>(0) };
@@ -77,7 +77,7 @@ pub fn forward<B: Backend>(
         .matmul(value.clone())
         .permute([0, 2, 1, 3])
         .reshape([count * longest, hidden]);
-    let context = sequences.from_rectangle(context);
+    let context = sequences.leave_rectangle(context);
     let saved = AttentionSaved {
         query: primitive(query),
         key: primitive(key),
@@ -99,7 +99,7 @@ pub fn backward<B: Backend>(
     let [_, hidden] = grad.dims();
     let heads = args.heads;
     let (count, longest) = (sequences.count(), sequences.longest());
-    let mut grad = sequences.to_rectangle(grad);
+    let mut grad = sequences.enter_rectangle(grad);
     if let Some(beyond) = sequences.beyond_end() {
         let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
             .reshape([count * longest, 1])
@@ -131,7 +131,7 @@ pub fn backward<B: Backend>(
     let joint = Tensor::stack::<5>(vec![d_query, d_key, d_value], 0)
         .permute([1, 3, 0, 2, 4])
         .reshape([count * longest, 3 * hidden]);
-    primitive(sequences.from_rectangle(joint))
+    primitive(sequences.leave_rectangle(joint))
 }
 
 fn scale(head_dim: usize) -> f64 {

@@ -130,7 +130,7 @@ impl PlainRenderer {
             self.started = std::time::Instant::now();
             "-:-- left".to_string()
         };
-        let filled = if total == 0 { 0 } else { done * 20 / total };
+        let filled = (done * 20).checked_div(total).unwrap_or(0);
         let bar: String = (0..20)
             .map(|i| if i < filled { '█' } else { '░' })
             .collect();

@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn long_texts_are_wrapped_and_a_terminal_is_not_commanded() {
         let mut example = example();
-        example.input_ids = [vec![2], vec![5, 6, 7, 12, 13].repeat(40), vec![3]].concat();
+        example.input_ids = [vec![2], [5, 6, 7, 12, 13].repeat(40), vec![3]].concat();
         example.token_type_ids = vec![0; 202];
         (example.masked_positions, example.masked_labels) = (vec![], vec![]);
         example.next_sentence_label = None;

@@ -1,0 +1,138 @@
+//! The program as scripts see it: exit codes, messages, files.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bert-pretrain"))
+        .current_dir(directory)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const CONFIG: &str = r#"{
+    "run_dir": "run", "cache_dir": "cache",
+    "model": {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20,
+              "max_position_embeddings": 40},
+    "tokenizer": {"type": "train", "vocab_size": 300},
+    "corpus": {"type": "sample", "documents": 60},
+    "examples": {"max_seq_length": 33, "valid_fraction": 0.2},
+    "optimizer": {"type": "adamw", "learning_rate": 1e-3},
+    "training": {"steps": 4, "batch_tokens": 300, "accumulation": 2, "log_every_steps": 1,
+                 "evaluate_every_steps": 2, "checkpoint_every_steps": 2}
+}"#;
+
+#[test]
+fn a_resumed_run_ends_with_the_bits_of_one_that_went_straight_through() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::write(root.join("c.json"), CONFIG).unwrap();
+    let train = |extra: &[&str]| {
+        let mut arguments = vec!["train", "c.json", "--dashboard", "plain"];
+        arguments.extend(extra);
+        run(root, &arguments)
+    };
+    let straight = train(&[]);
+    assert!(straight.status.success(), "{}", stderr(&straight));
+
+    // A run killed after its checkpoint at step 2: the later one is not there yet.
+    let first = train(&["--set", "run_dir=other"]);
+    assert!(first.status.success(), "{}", stderr(&first));
+    std::fs::remove_dir_all(root.join("other/checkpoints/step-000004")).unwrap();
+    std::fs::remove_dir_all(root.join("other/model")).unwrap();
+    let resumed = train(&["--set", "run_dir=other", "--resume"]);
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    let weights =
+        |run: &str| std::fs::read(root.join(run).join("model/model.safetensors")).unwrap();
+    assert_eq!(weights("run"), weights("other"));
+
+    let metrics = std::fs::read_to_string(root.join("other/metrics.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let steps = |split: &str| -> Vec<u64> {
+        let rows = rows.iter().filter(|row| row["split"] == split);
+        rows.map(|row| row["step"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(steps("train"), [1, 2, 3, 4]);
+    assert_eq!(steps("valid"), [2, 4]);
+    let last = rows.last().unwrap();
+    for key in [
+        "mlm_loss",
+        "mlm_accuracy",
+        "nsp_accuracy",
+        "mlm_unigram_loss",
+    ] {
+        assert!(last[key].is_f64(), "{key}");
+    }
+
+    // Without --resume a run is never written over.
+    let again = train(&[]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("--resume"), "{}", stderr(&again));
+
+    let filled = run(
+        root,
+        &[
+            "fill-mask",
+            "--model",
+            "run/model",
+            "--json",
+            "--top-k",
+            "3",
+            "The [MASK] was muddy.",
+        ],
+    );
+    assert!(filled.status.success(), "{}", stderr(&filled));
+    let row: serde_json::Value = serde_json::from_slice(&filled.stdout).unwrap();
+    assert_eq!(row["predictions"].as_array().unwrap().len(), 3);
+
+    let judged = run(
+        root,
+        &[
+            "next-sentence",
+            "--model",
+            "run/model",
+            "--json",
+            "One.",
+            "Two.",
+        ],
+    );
+    let row: serde_json::Value = serde_json::from_slice(&judged.stdout).unwrap();
+    let sum = row["probabilities"]["is_next"].as_f64().unwrap()
+        + row["probabilities"]["is_not_next"].as_f64().unwrap();
+    assert!((sum - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn mistakes_are_told_in_one_line_with_exit_code_two() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::write(
+        root.join("c.json"),
+        CONFIG.replace("\"steps\"", "\"stepz\""),
+    )
+    .unwrap();
+    let output = run(
+        root,
+        &["train", "c.json", "--set", "examples.masked_fraction=7"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let message = stderr(&output);
+    assert!(
+        message.starts_with("error: ") && message.trim_end().lines().count() == 1,
+        "{message}"
+    );
+    for part in ["training.stepz", "\"steps\"", "examples.masked_fraction"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(run(root, &["no-such-command"]).status.code(), Some(2));
+    let output = run(root, &["fill-mask", "--model", "nowhere", "[MASK]"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
