@@ -74,7 +74,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// The most probable words for every [MASK]
+    /// The most probable words for every `[MASK]`
     FillMask {
         /// A model directory
         #[arg(long)]
@@ -88,7 +88,7 @@ pub enum Command {
         /// Results as JSON
         #[arg(long)]
         json: bool,
-        /// Texts with [MASK]
+        /// Texts with `[MASK]`
         #[arg(required = true)]
         texts: Vec<String>,
     },

@@ -32,7 +32,7 @@ pub struct BertConfig {
     pub initializer_range: f64,
     /// ε of layer norms.
     pub layer_norm_eps: f64,
-    /// The id of [PAD].
+    /// The id of `[PAD]`.
     pub pad_token_id: usize,
 }
 

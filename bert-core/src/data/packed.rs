@@ -65,7 +65,7 @@ pub struct PackedBatch<B: Backend> {
     pub position_ids: Tensor<B, 1, Int>,
     /// Token types.
     pub token_type_ids: Tensor<B, 1, Int>,
-    /// The row of each sequence's [CLS], `[sequences]`.
+    /// The row of each sequence's `[CLS]`, `[sequences]`.
     pub first_tokens: Tensor<B, 1, Int>,
     /// Where sequences begin and end.
     pub sequences: Sequences<B>,

@@ -16,7 +16,7 @@ pub struct BertModel<B: Backend> {
     pub embeddings: Embeddings<B>,
     /// The layers.
     pub encoder: Encoder<B>,
-    /// Of [CLS].
+    /// Of `[CLS]`.
     pub pooler: Pooler<B>,
 }
 

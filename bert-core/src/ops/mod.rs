@@ -1,6 +1,6 @@
 //! The few operations BERT is made of, as one extension of Burn's [`Backend`].
 //!
-//! Each operation is a forward and a backward function on a backend without differentiation; [`autodiff`] joins
+//! Each operation is a forward and a backward function on a backend without differentiation; `autodiff` joins
 //! the two for `Autodiff<B>`. The defaults are composed of ordinary Burn tensor operations, one file an
 //! operation, so that wgpu and any other backend work unchanged; a backend with kernels of its own overrides both.
 

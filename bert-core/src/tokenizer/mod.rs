@@ -6,6 +6,7 @@ mod train;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokenizers::{EncodeInput, InputSequence, Tokenizer};
 
@@ -47,14 +48,16 @@ pub struct BertTokenizer {
     lowercase: bool,
     /// Tokens by id.
     vocabulary: Arc<[String]>,
+    /// Tells this tokenizer from every other of the process; clones share it, as they share everything.
+    instance: u64,
 }
 
 /// Words a thread remembers with their pieces. A few ten thousand cover most of a text.
 const CACHED_WORDS: usize = 1 << 16;
 
 thread_local! {
-    /// Pieces of words, for one tokenizer (by its address) at a time.
-    static CACHE: RefCell<(usize, HashMap<String, Vec<u32>>)> = RefCell::default();
+    /// Pieces of words, for one tokenizer (by its instance, counted from 1) at a time.
+    static CACHE: RefCell<(u64, HashMap<String, Vec<u32>>)> = RefCell::default();
 }
 
 impl BertTokenizer {
@@ -80,7 +83,9 @@ impl BertTokenizer {
             sep: id("[SEP]")?,
             mask: id("[MASK]")?,
         };
+        static INSTANCES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
+            instance: INSTANCES.fetch_add(1, Ordering::Relaxed) + 1,
             special,
             lowercase,
             vocabulary: entries.into_iter().map(|(token, _)| token).collect(),
@@ -128,9 +133,8 @@ impl BertTokenizer {
     /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
     pub fn append_ids(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         CACHE.with_borrow_mut(|(owner, cache)| {
-            let identity = Arc::as_ptr(&self.tokenizer) as usize;
-            if *owner != identity || cache.len() > CACHED_WORDS {
-                *owner = identity;
+            if *owner != self.instance || cache.len() > CACHED_WORDS {
+                *owner = self.instance;
                 cache.clear();
             }
             for word in text

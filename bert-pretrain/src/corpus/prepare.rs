@@ -70,7 +70,7 @@ pub struct Statistics {
     pub text_bytes: u64,
     /// Tokens kept.
     pub tokens: u64,
-    /// Of these, [UNK].
+    /// Of these, `[UNK]`.
     pub unknown: u64,
 }
 

@@ -48,7 +48,7 @@ use sections::Section;
 pub struct Example {
     /// What the model sees, `[tokens]`.
     pub input_ids: Vec<u32>,
-    /// 0 through the first [SEP], 1 for B and its [SEP], `[tokens]`.
+    /// 0 through the first `[SEP]`, 1 for B and its `[SEP]`, `[tokens]`.
     pub token_type_ids: Vec<u8>,
     /// Positions to predict, ascending, at least one, `[masked]`.
     pub masked_positions: Vec<u32>,
@@ -80,7 +80,7 @@ pub struct Vocabulary {
     is_special: Vec<bool>,
     continues_word: Vec<bool>,
     /// The ids a random replacement is drawn from: all but the special ones. A deliberate difference:
-    /// google-research/bert and Hugging Face draw [PAD], [CLS] and the like too.
+    /// google-research/bert and Hugging Face draw `[PAD]`, `[CLS]` and the like too.
     ordinary: Vec<u32>,
 }
 
@@ -142,12 +142,12 @@ impl Vocabulary {
         })
     }
 
-    /// The ids of [PAD], [UNK], [CLS], [SEP] and [MASK].
+    /// The ids of `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.
     pub fn special(&self) -> SpecialTokens {
         self.special
     }
 
-    /// Whether a token is never masked: [UNK] is among them, as "predict that a word was unknown" teaches nothing.
+    /// Whether a token is never masked: `[UNK]` is among them, as "predict that a word was unknown" teaches nothing.
     fn is_special(&self, id: u32) -> bool {
         self.is_special[id as usize]
     }
@@ -261,7 +261,7 @@ impl Recipe {
 
     /// All examples of a section in one epoch, in the order of the text.
     ///
-    /// One that has no token to predict, being [UNK] throughout, is left out.
+    /// One that has no token to predict, being `[UNK]` throughout, is left out.
     fn examples<S: DocumentStore>(
         &self,
         store: &S,
