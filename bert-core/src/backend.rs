@@ -69,12 +69,13 @@ fn run_wgpu<J: Job>(name: &str, job: J) -> Result<J::Output> {
 /// Opens the device once. The runtime panics where no adapter fits, which is the user's machine and not our mistake.
 #[cfg(feature = "wgpu")]
 fn probe<B: burn::tensor::backend::Backend>(name: &str, device: &B::Device) -> Result<()> {
+    use std::panic::AssertUnwindSafe;
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let opened = std::panic::catch_unwind(|| {
+    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let zeros = burn::tensor::Tensor::<B, 1>::zeros([1], device);
         zeros.into_data().iter::<f32>().next() == Some(0.0)
-    });
+    }));
     std::panic::set_hook(quiet);
     if opened.unwrap_or(false) {
         return Ok(());

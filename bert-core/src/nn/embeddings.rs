@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::{Init, LayerNorm};
 use crate::config::BertConfig;
 use crate::data::packed::PackedBatch;
-use crate::ops::{BertBackend, DropoutKey, primitive, tensor};
+use crate::ops::{BertBackend, DropoutKey, LayerNormArgs, primitive, tensor};
 
 /// One embedding table.
 #[derive(Module, Debug)]
@@ -63,15 +63,16 @@ impl<B: BertBackend> Embeddings<B> {
         .map(|table| primitive(table.weight.val()));
         let ids = [&batch.input_ids, &batch.position_ids, &batch.token_type_ids]
             .map(|ids| ids.clone().into_primitive());
-        let sum = tensor(B::bert_embed(tables, ids));
-        let normalized = self.layer_norm.forward(sum);
-        dropout_rows(normalized, dropout.next(self.hidden_dropout_prob))
-    }
-}
-
-fn dropout_rows<B: BertBackend>(x: Tensor<B, 2>, dropout: crate::ops::Dropout) -> Tensor<B, 2> {
-    match dropout.mask(x.dims(), &x.device()) {
-        Some(mask) => x * mask,
-        None => x,
+        let args = LayerNormArgs {
+            eps: self.layer_norm.eps,
+            dropout: dropout.next(self.hidden_dropout_prob),
+        };
+        tensor(B::bert_embed(
+            tables,
+            ids,
+            primitive(self.layer_norm.weight.val()),
+            primitive(self.layer_norm.bias.val()),
+            args,
+        ))
     }
 }

@@ -8,21 +8,6 @@ use super::{Init, LayerNorm, Linear};
 use crate::config::BertConfig;
 use crate::ops::{Activation, BertBackend, DropoutKey, LayerNormArgs, primitive, tensor};
 
-impl<B: BertBackend> LayerNorm<B> {
-    /// `LayerNorm(x)`.
-    ///
-    /// # Shapes
-    /// `[rows, hidden] -> [rows, hidden]`
-    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        tensor(B::bert_layer_norm(
-            primitive(x),
-            primitive(self.weight.val()),
-            primitive(self.bias.val()),
-            self.eps,
-        ))
-    }
-}
-
 /// `activation(x W₁ + b₁)`.
 #[derive(Module, Debug)]
 pub struct Intermediate<B: Backend> {
@@ -91,7 +76,7 @@ impl<B: BertBackend> ResidualOutput<B> {
         };
         tensor(B::bert_add_layer_norm(
             primitive(x),
-            primitive(residual),
+            Some(primitive(residual)),
             primitive(self.layer_norm.weight.val()),
             primitive(self.layer_norm.bias.val()),
             args,

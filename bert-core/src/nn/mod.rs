@@ -20,7 +20,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::ops::{Activation, BertBackend, primitive, tensor};
+use crate::ops::{Activation, BertBackend, Dropout, LayerNormArgs, primitive, tensor};
 
 /// `activation(x W + b)`.
 #[derive(Module, Debug)]
@@ -53,4 +53,24 @@ pub struct LayerNorm<B: Backend> {
     pub bias: Param<Tensor<B, 1>>,
     /// ε
     pub eps: f64,
+}
+
+impl<B: BertBackend> LayerNorm<B> {
+    /// `LayerNorm(x)`.
+    ///
+    /// # Shapes
+    /// `[rows, hidden] -> [rows, hidden]`
+    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        let args = LayerNormArgs {
+            eps: self.eps,
+            dropout: Dropout::NONE,
+        };
+        tensor(B::bert_add_layer_norm(
+            primitive(x),
+            None,
+            primitive(self.weight.val()),
+            primitive(self.bias.val()),
+            args,
+        ))
+    }
 }

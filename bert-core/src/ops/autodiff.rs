@@ -1,6 +1,6 @@
 //! [`BertBackend`] for `Autodiff<B>`: every operation with its backward step, for any `B`.
 
-use burn::tensor::TensorMetadata;
+use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -9,10 +9,13 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
 use super::{
-    Activation, AttentionArgs, AttentionSaved, BertBackend, Dropout, EmbeddingIds, LayerNormArgs,
-    LayerNormSaved, MaskedLmOutput, MaskedLmSaved,
+    Activation, AttentionArgs, BertBackend, Composed, EmbeddingIds, Kernels, LayerNormArgs,
+    MaskedLmOutput,
 };
 use crate::data::packed::Sequences;
+
+/// The kernels of the backend inside.
+type Of<B> = <B as BertBackend>::Kernels;
 
 /// Adds each gradient to the parent it belongs to, where that parent wants one.
 macro_rules! register {
@@ -26,16 +29,14 @@ macro_rules! register {
 }
 
 #[derive(Debug)]
-struct Linear(Activation);
+struct Linear;
 
 impl<B: BertBackend> Backward<B, 3> for Linear {
-    type State = (FloatTensor<B>, FloatTensor<B>, Option<FloatTensor<B>>);
+    type State = <Of<B> as Kernels<B>>::LinearSaved;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (x, weight, pre_activation) = ops.state;
-        let values = B::bert_linear_backward(grad, x, weight, pre_activation, self.0);
-        register!(B, ops, grads, values);
+        register!(B, ops, grads, Of::<B>::linear_backward(grad, ops.state));
     }
 }
 
@@ -43,26 +44,25 @@ impl<B: BertBackend> Backward<B, 3> for Linear {
 struct AddLayerNorm;
 
 impl<B: BertBackend> Backward<B, 4> for AddLayerNorm {
-    type State = (FloatTensor<B>, LayerNormSaved<B>);
+    type State = <Of<B> as Kernels<B>>::LayerNormSaved;
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (gamma, saved) = ops.state;
-        let values = B::bert_add_layer_norm_backward(grad, gamma, saved);
+        let values = Of::<B>::add_layer_norm_backward(grad, ops.state);
         register!(B, ops, grads, values);
     }
 }
 
+/// Without a residual.
 #[derive(Debug)]
 struct LayerNorm;
 
 impl<B: BertBackend> Backward<B, 3> for LayerNorm {
-    type State = (FloatTensor<B>, LayerNormSaved<B>);
+    type State = <Of<B> as Kernels<B>>::LayerNormSaved;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (gamma, saved) = ops.state;
-        let [dx, _, d_gamma, d_beta] = B::bert_add_layer_norm_backward(grad, gamma, saved);
+        let [dx, _, d_gamma, d_beta] = Of::<B>::add_layer_norm_backward(grad, ops.state);
         register!(B, ops, grads, [dx, d_gamma, d_beta]);
     }
 }
@@ -71,12 +71,12 @@ impl<B: BertBackend> Backward<B, 3> for LayerNorm {
 struct Attention(AttentionArgs);
 
 impl<B: BertBackend> Backward<B, 1> for Attention {
-    type State = (Sequences<B>, AttentionSaved<B>);
+    type State = (Sequences<B>, <Of<B> as Kernels<B>>::AttentionSaved);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (sequences, saved) = ops.state;
-        let value = B::bert_attention_backward(grad, &sequences, self.0, saved);
+        let value = Of::<B>::attention_backward(grad, &sequences, self.0, saved);
         register!(B, ops, grads, [value]);
     }
 }
@@ -84,14 +84,12 @@ impl<B: BertBackend> Backward<B, 1> for Attention {
 #[derive(Debug)]
 struct Embed;
 
-impl<B: BertBackend> Backward<B, 3> for Embed {
-    type State = ([usize; 3], EmbeddingIds<B>);
+impl<B: BertBackend> Backward<B, 5> for Embed {
+    type State = <Of<B> as Kernels<B>>::EmbedSaved;
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (rows, ids) = ops.state;
-        let values = B::bert_embed_backward(grad, rows, ids);
-        register!(B, ops, grads, values);
+        register!(B, ops, grads, Of::<B>::embed_backward(grad, ops.state));
     }
 }
 
@@ -99,17 +97,18 @@ impl<B: BertBackend> Backward<B, 3> for Embed {
 struct MaskedLm;
 
 impl<B: BertBackend> Backward<B, 3> for MaskedLm {
-    type State = (FloatTensor<B>, FloatTensor<B>, MaskedLmSaved<B>);
+    type State = <Of<B> as Kernels<B>>::MaskedLmSaved;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (hidden, word_embeddings, saved) = ops.state;
-        let values = B::bert_masked_lm_backward(grad, hidden, word_embeddings, saved);
-        register!(B, ops, grads, values);
+        register!(B, ops, grads, Of::<B>::masked_lm_backward(grad, ops.state));
     }
 }
 
 impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
+    /// Not reached: every operation is recorded below. What it would compute is the same.
+    type Kernels = Composed;
+
     fn bert_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -118,67 +117,44 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let nodes = [x.node.clone(), weight.node.clone(), bias.node.clone()];
         let (x, weight, bias) = (x.primitive, weight.primitive, bias.primitive);
-        match Linear(activation)
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
+        match Linear.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (y, pre_activation) =
-                    B::bert_linear_forward(x.clone(), weight.clone(), bias, activation);
-                prep.finish((x, weight, pre_activation), y)
+                let (y, saved) = Of::<B>::linear_forward(x, weight, bias, activation);
+                prep.finish(saved, y)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::bert_linear(x, weight, bias, activation)),
+            OpsKind::UnTracked(prep) => prep.finish(Of::<B>::linear(x, weight, bias, activation)),
         }
     }
 
     fn bert_add_layer_norm(
         x: FloatTensor<Self>,
-        residual: FloatTensor<Self>,
+        residual: Option<FloatTensor<Self>>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         args: LayerNormArgs,
     ) -> FloatTensor<Self> {
-        let nodes = [
-            x.node.clone(),
-            residual.node.clone(),
-            gamma.node.clone(),
-            beta.node.clone(),
-        ];
-        let (y, saved) = B::bert_add_layer_norm_forward(
-            x.primitive,
-            Some(residual.primitive),
-            gamma.primitive.clone(),
-            beta.primitive,
-            args,
-        );
-        match AddLayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((gamma.primitive, saved), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
-    }
-
-    fn bert_layer_norm(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        eps: f64,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node.clone(), gamma.node.clone(), beta.node.clone()];
-        let args = LayerNormArgs {
-            eps,
-            dropout: Dropout::NONE,
+        let (x_node, gamma_node, beta_node) = (x.node, gamma.node, beta.node);
+        let (residual_node, residual) = match residual {
+            Some(residual) => (Some(residual.node), Some(residual.primitive)),
+            None => (None, None),
         };
-        let (y, saved) = B::bert_add_layer_norm_forward(
-            x.primitive,
-            None,
-            gamma.primitive.clone(),
-            beta.primitive,
-            args,
-        );
-        match LayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((gamma.primitive, saved), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
+        let (y, saved) =
+            Of::<B>::add_layer_norm(x.primitive, residual, gamma.primitive, beta.primitive, args);
+        match residual_node {
+            Some(residual_node) => {
+                let nodes = [x_node, residual_node, gamma_node, beta_node];
+                match AddLayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
+                    OpsKind::Tracked(prep) => prep.finish(saved, y),
+                    OpsKind::UnTracked(prep) => prep.finish(y),
+                }
+            }
+            None => {
+                let nodes = [x_node, gamma_node, beta_node];
+                match LayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
+                    OpsKind::Tracked(prep) => prep.finish(saved, y),
+                    OpsKind::UnTracked(prep) => prep.finish(y),
+                }
+            }
         }
     }
 
@@ -188,7 +164,7 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         args: AttentionArgs,
     ) -> FloatTensor<Self> {
         let sequences = sequences.clone().inner::<B>();
-        let (context, saved) = B::bert_attention_forward(qkv.primitive, &sequences, args);
+        let (context, saved) = Of::<B>::attention(qkv.primitive, &sequences, args);
         match Attention(args)
             .prepare::<C>([qkv.node])
             .compute_bound()
@@ -199,13 +175,25 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         }
     }
 
-    fn bert_embed(tables: [FloatTensor<Self>; 3], ids: EmbeddingIds<Self>) -> FloatTensor<Self> {
-        let nodes = tables.each_ref().map(|table| table.node.clone());
-        let rows = tables.each_ref().map(|table| table.primitive.shape()[0]);
-        let sum = B::bert_embed(tables.map(|table| table.primitive), ids.clone());
+    fn bert_embed(
+        tables: [FloatTensor<Self>; 3],
+        ids: EmbeddingIds<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        args: LayerNormArgs,
+    ) -> FloatTensor<Self> {
+        let [word, position, token_type] = tables.each_ref().map(|table| table.node.clone());
+        let nodes = [word, position, token_type, gamma.node, beta.node];
+        let (y, saved) = Of::<B>::embed(
+            tables.map(|table| table.primitive),
+            ids,
+            gamma.primitive,
+            beta.primitive,
+            args,
+        );
         match Embed.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((rows, ids), sum),
-            OpsKind::UnTracked(prep) => prep.finish(sum),
+            OpsKind::Tracked(prep) => prep.finish(saved, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 
@@ -215,27 +203,23 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         bias: FloatTensor<Self>,
         labels: IntTensor<Self>,
     ) -> MaskedLmOutput<Self> {
-        let nodes = [
-            hidden.node.clone(),
-            word_embeddings.node.clone(),
-            bias.node.clone(),
-        ];
-        let (output, saved) = B::bert_masked_lm_forward(
-            hidden.primitive.clone(),
-            word_embeddings.primitive.clone(),
-            bias.primitive,
-            labels,
-        );
-        let loss_sum = match MaskedLm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(
-                (hidden.primitive, word_embeddings.primitive, saved),
-                output.loss_sum,
-            ),
-            OpsKind::UnTracked(prep) => prep.finish(output.loss_sum),
+        let nodes = [hidden.node, word_embeddings.node, bias.node];
+        let (hidden, word_embeddings, bias) =
+            (hidden.primitive, word_embeddings.primitive, bias.primitive);
+        let (loss_sum, correct) = match MaskedLm.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (output, saved) =
+                    Of::<B>::masked_lm_forward(hidden, word_embeddings, bias, labels);
+                (prep.finish(saved, output.loss_sum), output.correct)
+            }
+            OpsKind::UnTracked(prep) => {
+                let output = Of::<B>::masked_lm_loss(hidden, word_embeddings, bias, labels);
+                (prep.finish(output.loss_sum), output.correct)
+            }
         };
         MaskedLmOutput {
             loss_sum,
-            correct: <Self as burn::tensor::backend::AutodiffBackend>::from_inner(output.correct),
+            correct: <Self as AutodiffBackend>::from_inner(correct),
         }
     }
 }

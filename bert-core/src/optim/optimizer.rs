@@ -10,7 +10,10 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor, TensorData, TensorMetadata};
 
 use crate::config::OptimizerConfig;
-use crate::ops::{AdamArgs, BertAutodiffBackend, BertBackend, Moments, primitive, tensor};
+use crate::ops::{AdamArgs, BertAutodiffBackend, BertBackend, Kernels, Moments, primitive, tensor};
+
+/// The kernels of the backend that is differentiated.
+type Of<B> = <<B as AutodiffBackend>::InnerBackend as BertBackend>::Kernels;
 
 /// AdamW or LAMB with decoupled weight decay on matrices only, after clipping by the global norm.
 ///
@@ -128,12 +131,10 @@ impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptim
         let gradient_norm = sum.sqrt();
         let scale = match self.max_gradient_norm {
             // As torch.nn.utils.clip_grad_norm_: min(1, maximum / (norm + 1e-6)).
-            Some(maximum) => gradient_norm
-                .clone()
-                .add_scalar(1e-6)
-                .recip()
-                .mul_scalar(maximum)
-                .clamp_max(1.0),
+            Some(maximum) => {
+                let maximum = gradient_norm.ones_like().mul_scalar(maximum);
+                (maximum / gradient_norm.clone().add_scalar(1e-6)).clamp_max(1.0)
+            }
             None => gradient_norm.ones_like(),
         };
         let adam = self.config.adam();
@@ -172,15 +173,15 @@ impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptim
     }
 }
 
-struct SquaredNorm<'a, B: Backend> {
+struct SquaredNorm<'a, B: BertBackend> {
     grads: &'a GradientsParams,
     sum: Option<Tensor<B, 1>>,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for SquaredNorm<'_, B::InnerBackend> {
+impl<B: BertAutodiffBackend> ModuleVisitor<B> for SquaredNorm<'_, B::InnerBackend> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(grad) = self.grads.get::<B::InnerBackend, D>(param.id) {
-            let square = (grad.clone() * grad).sum();
+            let square = tensor::<B::InnerBackend, 1>(Of::<B>::squared_norm(primitive(grad)));
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + square,
                 None => square,
@@ -233,9 +234,9 @@ impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
         }
         let (grad, scale) = (primitive(grad), primitive(self.scale.clone()));
         let (value, moments) = if self.lamb {
-            B::InnerBackend::bert_lamb(primitive(value), grad, scale, moments, args)
+            Of::<B>::lamb(primitive(value), grad, scale, moments, args)
         } else {
-            B::InnerBackend::bert_adamw(primitive(value), grad, scale, moments, args)
+            Of::<B>::adamw(primitive(value), grad, scale, moments, args)
         };
         self.moments.insert(path, moments);
         let mut value = Tensor::<B, D>::from_inner(tensor(value));

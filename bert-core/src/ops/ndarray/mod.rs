@@ -1,43 +1,167 @@
-//! ndarray, the CPU backend. It runs the composed operations but for those that a file here replaces, for f32. f64 stays
-//! composed: it serves gradient checks.
+//! The CPU: fused kernels for f32, one file an operation. f64 stays composed: it serves gradient checks.
 
 mod activation;
+mod array;
+mod attention;
+mod dropout;
+mod embedding;
+mod layer_norm;
+mod linear;
+mod masked_lm;
+mod math;
+mod product;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod update;
 
-use burn::tensor::Tensor;
-use burn::tensor::ops::FloatTensor;
-use burn_ndarray::NdArray;
+use burn_ndarray::{NdArray, NdArrayTensor};
 
-use super::{Activation, BertBackend, linear, primitive, tensor};
+pub use attention::AttentionSaved;
+pub use embedding::EmbedSaved;
+pub use layer_norm::LayerNormSaved;
+pub use linear::LinearSaved;
+pub use masked_lm::MaskedLmSaved;
 
-impl BertBackend for NdArray<f64> {}
+use super::{
+    Activation, AdamArgs, AttentionArgs, BertBackend, Composed, EmbeddingIds, Kernels,
+    LayerNormArgs, MaskedLmOutput, Moments,
+};
+use crate::data::packed::Sequences;
 
-impl BertBackend for NdArray<f32> {
-    fn bert_linear_forward(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
+/// The backend these kernels are for.
+type NdArray32 = NdArray<f32>;
+
+impl BertBackend for NdArray<f64> {
+    type Kernels = Composed;
+}
+
+impl BertBackend for NdArray32 {
+    type Kernels = Fused;
+}
+
+/// [`Kernels`] for f32 on the CPU.
+#[derive(Debug, Clone, Copy)]
+pub struct Fused;
+
+impl Kernels<NdArray32> for Fused {
+    type LinearSaved = LinearSaved;
+    type LayerNormSaved = LayerNormSaved;
+    type AttentionSaved = AttentionSaved;
+    type EmbedSaved = EmbedSaved;
+    type MaskedLmSaved = MaskedLmSaved;
+
+    fn linear(
+        x: NdArrayTensor,
+        weight: NdArrayTensor,
+        bias: NdArrayTensor,
         activation: Activation,
-    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        if activation != Activation::Gelu {
-            return linear::forward::<Self>(x, weight, bias, activation);
-        }
-        let (z, _) = linear::forward::<Self>(x, weight, bias, Activation::Identity);
-        let y = activation::gelu::<Self>(tensor(z.clone()));
-        (primitive(y), Some(z))
+    ) -> NdArrayTensor {
+        let (x, weight) = (array::matrix(x), array::matrix(weight));
+        linear::forward(&x, &weight, bias, activation, false).0
     }
 
-    fn bert_linear_backward(
-        grad: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        pre_activation: Option<FloatTensor<Self>>,
+    fn linear_forward(
+        x: NdArrayTensor,
+        weight: NdArrayTensor,
+        bias: NdArrayTensor,
         activation: Activation,
-    ) -> [FloatTensor<Self>; 3] {
-        let (Activation::Gelu, Some(z)) = (activation, &pre_activation) else {
-            return linear::backward::<Self>(grad, x, weight, pre_activation, activation);
-        };
-        let grad: Tensor<Self, 2> = tensor(grad);
-        let dz = activation::gelu_backward::<Self>(grad, tensor(z.clone()));
-        linear::backward::<Self>(primitive(dz), x, weight, None, Activation::Identity)
+    ) -> (NdArrayTensor, LinearSaved) {
+        linear::forward_saved(x, weight, bias, activation)
+    }
+
+    fn linear_backward(grad: NdArrayTensor, saved: LinearSaved) -> [NdArrayTensor; 3] {
+        linear::backward(grad, saved)
+    }
+
+    fn add_layer_norm(
+        x: NdArrayTensor,
+        residual: Option<NdArrayTensor>,
+        gamma: NdArrayTensor,
+        beta: NdArrayTensor,
+        args: LayerNormArgs,
+    ) -> (NdArrayTensor, LayerNormSaved) {
+        layer_norm::forward(x, residual, gamma, beta, args)
+    }
+
+    fn add_layer_norm_backward(grad: NdArrayTensor, saved: LayerNormSaved) -> [NdArrayTensor; 4] {
+        layer_norm::backward(grad, saved)
+    }
+
+    fn attention(
+        qkv: NdArrayTensor,
+        sequences: &Sequences<NdArray32>,
+        args: AttentionArgs,
+    ) -> (NdArrayTensor, AttentionSaved) {
+        attention::forward(qkv, sequences.lengths(), args)
+    }
+
+    fn attention_backward(
+        grad: NdArrayTensor,
+        sequences: &Sequences<NdArray32>,
+        args: AttentionArgs,
+        saved: AttentionSaved,
+    ) -> NdArrayTensor {
+        attention::backward(grad, sequences.lengths(), args, saved)
+    }
+
+    fn embed(
+        tables: [NdArrayTensor; 3],
+        ids: EmbeddingIds<NdArray32>,
+        gamma: NdArrayTensor,
+        beta: NdArrayTensor,
+        args: LayerNormArgs,
+    ) -> (NdArrayTensor, EmbedSaved) {
+        embedding::forward(tables, ids, gamma, beta, args)
+    }
+
+    fn embed_backward(grad: NdArrayTensor, saved: EmbedSaved) -> [NdArrayTensor; 5] {
+        embedding::backward(grad, saved)
+    }
+
+    fn masked_lm_loss(
+        hidden: NdArrayTensor,
+        word_embeddings: NdArrayTensor,
+        bias: NdArrayTensor,
+        labels: NdArrayTensor,
+    ) -> MaskedLmOutput<NdArray32> {
+        masked_lm::loss(hidden, word_embeddings, bias, labels)
+    }
+
+    fn masked_lm_forward(
+        hidden: NdArrayTensor,
+        word_embeddings: NdArrayTensor,
+        bias: NdArrayTensor,
+        labels: NdArrayTensor,
+    ) -> (MaskedLmOutput<NdArray32>, MaskedLmSaved) {
+        masked_lm::forward(hidden, word_embeddings, bias, labels)
+    }
+
+    fn masked_lm_backward(grad: NdArrayTensor, saved: MaskedLmSaved) -> [NdArrayTensor; 3] {
+        masked_lm::backward(grad, saved)
+    }
+
+    fn adamw(
+        parameter: NdArrayTensor,
+        grad: NdArrayTensor,
+        grad_scale: NdArrayTensor,
+        moments: Moments<NdArray32>,
+        args: AdamArgs,
+    ) -> (NdArrayTensor, Moments<NdArray32>) {
+        update::adamw(parameter, grad, grad_scale, moments, args)
+    }
+
+    fn lamb(
+        parameter: NdArrayTensor,
+        grad: NdArrayTensor,
+        grad_scale: NdArrayTensor,
+        moments: Moments<NdArray32>,
+        args: AdamArgs,
+    ) -> (NdArrayTensor, Moments<NdArray32>) {
+        update::lamb(parameter, grad, grad_scale, moments, args)
+    }
+
+    fn squared_norm(x: NdArrayTensor) -> NdArrayTensor {
+        update::squared_norm(x)
     }
 }

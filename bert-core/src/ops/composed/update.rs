@@ -1,56 +1,12 @@
-//! The parameter updates: AdamW (Loshchilov and Hutter 2019, algorithm 2) and LAMB (You et al. 2020, algorithm 2).
-//!
-//! Both keep the moments `m ← β₁ m + (1 - β₁) g`, `v ← β₂ v + (1 - β₂) g²` and move along
-//! `u = (m / c₁) / (sqrt(v / c₂) + ε) + λ θ`, with `c = 1 - βᵗ` or 1 without bias correction. AdamW steps by `η u`,
-//! LAMB by `η u ‖θ‖ / ‖u‖`.
+//! The parameter updates.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor, TensorMetadata};
 
-use super::{primitive, tensor};
+use crate::ops::{AdamArgs, Moments, primitive, tensor};
 
-/// The scalars of one update.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamArgs {
-    /// η.
-    pub learning_rate: f64,
-    /// β₁.
-    pub beta_1: f64,
-    /// β₂.
-    pub beta_2: f64,
-    /// ε.
-    pub epsilon: f64,
-    /// λ, 0 for parameters that do not decay.
-    pub weight_decay: f64,
-    /// The updates so far with this one, for bias correction; `None` leaves it out, as google-research/bert does.
-    pub corrected_step: Option<u64>,
-}
-
-impl AdamArgs {
-    /// `(c₁, c₂)`.
-    pub fn corrections(&self) -> (f64, f64) {
-        match self.corrected_step {
-            Some(step) => (
-                1.0 - self.beta_1.powf(step as f64),
-                1.0 - self.beta_2.powf(step as f64),
-            ),
-            None => (1.0, 1.0),
-        }
-    }
-}
-
-/// The first and second moment of a parameter's gradient, in its shape.
-#[derive(Debug, Clone)]
-pub struct Moments<B: Backend> {
-    /// m
-    pub first: FloatTensor<B>,
-    /// v
-    pub second: FloatTensor<B>,
-}
-
-/// `θ - η u`. `grad_scale` `[1]` multiplies the gradient first: global-norm clipping.
-pub fn adamw<B: Backend>(
+pub(super) fn adamw<B: Backend>(
     parameter: FloatTensor<B>,
     grad: FloatTensor<B>,
     grad_scale: FloatTensor<B>,
@@ -64,8 +20,7 @@ pub fn adamw<B: Backend>(
     (unflat(theta, shape), moments)
 }
 
-/// `θ - η u ‖θ‖ / ‖u‖`, and `θ - η u` where a norm is zero or the parameter does not decay.
-pub fn lamb<B: Backend>(
+pub(super) fn lamb<B: Backend>(
     parameter: FloatTensor<B>,
     grad: FloatTensor<B>,
     grad_scale: FloatTensor<B>,
@@ -117,6 +72,12 @@ fn direction<B: Backend>(
         second: unflat(second, shape),
     };
     (direction, moments)
+}
+
+pub(super) fn squared_norm<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = x.shape();
+    let x = flat::<B>(x, &shape);
+    primitive((x.clone() * x).sum())
 }
 
 fn norm<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1> {

@@ -1,27 +1,13 @@
-//! `softmax(Q Kᵀ / sqrt(d)) V` (Vaswani et al. 2017, equation 1), for every sequence and head on its own.
-//!
-//! The composed form is the only place where packed tokens become a rectangle `[sequences, longest]`. Keys beyond a
+//! Attention in rectangles: the only place where packed tokens are padded, `[sequences, longest]`. Keys beyond a
 //! sequence's end get a probability of exactly zero, and gradients of rows beyond it are zeroed.
-//!
-//! Backward, with P the probabilities and D the scaled dropout mask: `dV = (P D)ᵀ dO`, `dP = (dO Vᵀ) D`,
-//! `dS = P (dP - Σ_keys dP P)`, `dQ = dS K / sqrt(d)`, `dK = dSᵀ Q / sqrt(d)`.
 
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bool, Tensor};
 
-use super::{Dropout, primitive, tensor};
 use crate::data::packed::Sequences;
-
-/// The settings of an attention.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionArgs {
-    /// The number of heads, which divides the hidden size.
-    pub heads: usize,
-    /// Dropout of the probabilities, after the softmax.
-    pub dropout: Dropout,
-}
+use crate::ops::{AttentionArgs, primitive, tensor};
 
 /// What the backward step needs; all `[sequences, heads, longest, …]`.
 #[derive(Debug, Clone)]
@@ -36,8 +22,7 @@ pub struct AttentionSaved<B: Backend> {
 /// Low enough that `exp` of it is zero, and far from overflow.
 const MASKED_SCORE: f64 = -1e9;
 
-/// `[tokens, hidden]`, and what [`backward`] needs.
-pub fn forward<B: Backend>(
+pub(super) fn forward<B: Backend>(
     qkv: FloatTensor<B>,
     sequences: &Sequences<B>,
     args: AttentionArgs,
@@ -57,7 +42,7 @@ pub fn forward<B: Backend>(
     let mut scores = query
         .clone()
         .matmul(key.clone().transpose())
-        .mul_scalar(scale(hidden / heads));
+        .mul_scalar(AttentionArgs::scale(hidden / heads));
     if let Some(beyond) = sequences.beyond_end() {
         let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
             .reshape([count, 1, 1, longest])
@@ -88,8 +73,7 @@ pub fn forward<B: Backend>(
     (primitive(context), saved)
 }
 
-/// The gradient of qkv, `[tokens, 3 * hidden]`.
-pub fn backward<B: Backend>(
+pub(super) fn backward<B: Backend>(
     grad: FloatTensor<B>,
     sequences: &Sequences<B>,
     args: AttentionArgs,
@@ -123,8 +107,8 @@ pub fn backward<B: Backend>(
     }
     let d_value = dropped.transpose().matmul(grad);
     let weighted = d_probabilities * probabilities.clone();
-    let d_scores =
-        (weighted.clone() - probabilities * weighted.sum_dim(3)).mul_scalar(scale(hidden / heads));
+    let d_scores = (weighted.clone() - probabilities * weighted.sum_dim(3))
+        .mul_scalar(AttentionArgs::scale(hidden / heads));
     let d_query = d_scores.clone().matmul(key);
     let d_key = d_scores.transpose().matmul(query);
     // 3 x [sequences, heads, longest, head_dim] -> [sequences, longest, 3, heads, head_dim] -> [tokens, 3 * hidden]
@@ -132,8 +116,4 @@ pub fn backward<B: Backend>(
         .permute([1, 3, 0, 2, 4])
         .reshape([count * longest, 3 * hidden]);
     primitive(sequences.leave_rectangle(joint))
-}
-
-fn scale(head_dim: usize) -> f64 {
-    1.0 / (head_dim as f64).sqrt()
 }

@@ -1,6 +1,4 @@
-//! `y = activation(z)`, `z = x W + b`.
-//!
-//! Backward: `dz = dy * activation'(z)`, `dx = dz Wᵀ`, `dW = xᵀ dz`, `db = Σ_tokens dz`.
+//! The linear map with its activation.
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
@@ -8,33 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 
-use super::{primitive, tensor};
-use crate::config::HiddenActivation;
-
-/// The function after a linear map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// None.
-    Identity,
-    /// The exact GELU, `z Φ(z)` (Hendrycks and Gimpel 2016); Hugging Face's `gelu`.
-    Gelu,
-    /// Its tanh approximation; Hugging Face's `gelu_new` and `gelu_pytorch_tanh`, google-research/bert's GELU.
-    GeluTanh,
-    /// `max(z, 0)`.
-    Relu,
-    /// The pooler's.
-    Tanh,
-}
-
-impl From<HiddenActivation> for Activation {
-    fn from(activation: HiddenActivation) -> Self {
-        match activation {
-            HiddenActivation::Gelu => Self::Gelu,
-            HiddenActivation::GeluNew | HiddenActivation::GeluPytorchTanh => Self::GeluTanh,
-            HiddenActivation::Relu => Self::Relu,
-        }
-    }
-}
+use crate::ops::{Activation, primitive, tensor};
 
 impl Activation {
     fn apply<B: Backend>(self, z: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -93,37 +65,45 @@ fn gelu_tanh_gate<B: Backend>(z: Tensor<B, 2>) -> Tensor<B, 2> {
         .tanh()
 }
 
-/// `y`, and `z` unless the activation is the identity.
-pub fn forward<B: Backend>(
+/// What the backward step needs.
+#[derive(Debug, Clone)]
+pub struct LinearSaved<B: Backend> {
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    activation: Activation,
+    /// z, unless the activation is the identity.
+    pre_activation: Option<FloatTensor<B>>,
+}
+
+pub(super) fn forward<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
     activation: Activation,
-) -> (FloatTensor<B>, Option<FloatTensor<B>>) {
+) -> (FloatTensor<B>, LinearSaved<B>) {
     let bias = tensor::<B, 1>(bias).unsqueeze::<2>();
-    let z = tensor::<B, 2>(x).matmul(tensor(weight)) + bias;
-    if activation == Activation::Identity {
-        return (primitive(z), None);
-    }
-    let y = activation.apply(z.clone());
-    (primitive(y), Some(primitive(z)))
+    let z = tensor::<B, 2>(x.clone()).matmul(tensor(weight.clone())) + bias;
+    let pre_activation = (activation != Activation::Identity).then(|| primitive::<B, 2>(z.clone()));
+    let saved = LinearSaved {
+        x,
+        weight,
+        activation,
+        pre_activation,
+    };
+    (primitive(activation.apply(z)), saved)
 }
 
-/// `[dx, dW, db]`.
-pub fn backward<B: Backend>(
+pub(super) fn backward<B: Backend>(
     grad: FloatTensor<B>,
-    x: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    pre_activation: Option<FloatTensor<B>>,
-    activation: Activation,
+    saved: LinearSaved<B>,
 ) -> [FloatTensor<B>; 3] {
     let grad: Tensor<B, 2> = tensor(grad);
-    let dz = match pre_activation {
-        Some(z) => grad * activation.derivative(tensor(z)),
+    let dz = match saved.pre_activation {
+        Some(z) => grad * saved.activation.derivative(tensor(z)),
         None => grad,
     };
-    let dx = dz.clone().matmul(tensor::<B, 2>(weight).transpose());
-    let dw = tensor::<B, 2>(x).transpose().matmul(dz.clone());
+    let dx = dz.clone().matmul(tensor::<B, 2>(saved.weight).transpose());
+    let dw = tensor::<B, 2>(saved.x).transpose().matmul(dz.clone());
     let db = dz.sum_dim(0).squeeze_dim::<1>(0);
     [primitive(dx), primitive(dw), primitive(db)]
 }

@@ -1,0 +1,164 @@
+//! Parameter updates in one pass over parameter, gradient and moments.
+
+use burn_ndarray::NdArrayTensor;
+use rayon::prelude::*;
+
+use super::NdArray32;
+use super::array::{elements, floats, into_elements, scalar, tensor};
+use super::math::{sum_by, vectorized};
+use crate::ops::{AdamArgs, Moments};
+
+/// Elements of a task.
+const TASK: usize = 1 << 14;
+
+/// The scalars of an update as f32, and what can be divided once.
+#[derive(Clone, Copy)]
+struct Scalars {
+    grad_scale: f32,
+    beta_1: f32,
+    beta_2: f32,
+    /// 1 - β, in f64 before it is rounded.
+    one_minus: [f32; 2],
+    /// `1 / c₁` and `1 / c₂`.
+    inverse_corrections: [f32; 2],
+    epsilon: f32,
+    weight_decay: f32,
+}
+
+impl Scalars {
+    fn new(args: AdamArgs, grad_scale: NdArrayTensor) -> Self {
+        let (c1, c2) = args.corrections();
+        Self {
+            grad_scale: scalar(grad_scale),
+            beta_1: args.beta_1 as f32,
+            beta_2: args.beta_2 as f32,
+            one_minus: [(1.0 - args.beta_1) as f32, (1.0 - args.beta_2) as f32],
+            inverse_corrections: [(1.0 / c1) as f32, (1.0 / c2) as f32],
+            epsilon: args.epsilon as f32,
+            weight_decay: args.weight_decay as f32,
+        }
+    }
+
+    /// Moves the moments of one element and returns its direction u.
+    #[inline(always)]
+    fn direction(self, theta: f32, grad: f32, first: &mut f32, second: &mut f32) -> f32 {
+        let grad = grad * self.grad_scale;
+        *first = *first * self.beta_1 + grad * self.one_minus[0];
+        *second = *second * self.beta_2 + grad * grad * self.one_minus[1];
+        let deviation = (*second * self.inverse_corrections[1]).sqrt() + self.epsilon;
+        *first * self.inverse_corrections[0] / deviation + self.weight_decay * theta
+    }
+}
+
+pub(super) fn adamw(
+    parameter: NdArrayTensor,
+    grad: NdArrayTensor,
+    grad_scale: NdArrayTensor,
+    moments: Moments<NdArray32>,
+    args: AdamArgs,
+) -> (NdArrayTensor, Moments<NdArray32>) {
+    let parameter = floats(parameter);
+    let shape = parameter.shape().to_vec();
+    let grad = floats(grad);
+    let scalars = Scalars::new(args, grad_scale);
+    let learning_rate = args.learning_rate as f32;
+    let mut theta = into_elements(parameter);
+    let mut first = into_elements(floats(moments.first));
+    let mut second = into_elements(floats(moments.second));
+    theta
+        .par_chunks_mut(TASK)
+        .zip(elements(&grad).par_chunks(TASK))
+        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
+        .for_each(|((theta, grad), (first, second))| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let pairs = theta.iter_mut().zip(grad);
+                    for ((theta, &grad), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
+                        *theta -= learning_rate * scalars.direction(*theta, grad, m, v);
+                    }
+                },
+            );
+        });
+    let moments = Moments {
+        first: tensor(&shape, first),
+        second: tensor(&shape, second),
+    };
+    (tensor(&shape, theta), moments)
+}
+
+pub(super) fn lamb(
+    parameter: NdArrayTensor,
+    grad: NdArrayTensor,
+    grad_scale: NdArrayTensor,
+    moments: Moments<NdArray32>,
+    args: AdamArgs,
+) -> (NdArrayTensor, Moments<NdArray32>) {
+    if args.weight_decay == 0.0 {
+        return adamw(parameter, grad, grad_scale, moments, args);
+    }
+    let parameter = floats(parameter);
+    let shape = parameter.shape().to_vec();
+    let scalars = Scalars::new(args, grad_scale);
+    let mut theta = into_elements(parameter);
+    let mut direction = into_elements(floats(grad));
+    let mut first = into_elements(floats(moments.first));
+    let mut second = into_elements(floats(moments.second));
+    direction
+        .par_chunks_mut(TASK)
+        .zip(theta.par_chunks(TASK))
+        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
+        .for_each(|((direction, theta), (first, second))| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let pairs = direction.iter_mut().zip(theta);
+                    for ((direction, &theta), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
+                        *direction = scalars.direction(theta, *direction, m, v);
+                    }
+                },
+            );
+        });
+    let (parameter_norm, direction_norm) = (square(&theta).sqrt(), square(&direction).sqrt());
+    let trust_ratio = if parameter_norm == 0.0 || direction_norm == 0.0 {
+        1.0
+    } else {
+        parameter_norm / direction_norm
+    };
+    let step = (args.learning_rate * trust_ratio) as f32;
+    let tasks = theta.par_chunks_mut(TASK).zip(direction.par_chunks(TASK));
+    tasks.for_each(|(theta, direction)| {
+        for (theta, direction) in theta.iter_mut().zip(direction) {
+            *theta -= step * direction;
+        }
+    });
+    let moments = Moments {
+        first: tensor(&shape, first),
+        second: tensor(&shape, second),
+    };
+    (tensor(&shape, theta), moments)
+}
+
+pub(super) fn squared_norm(x: NdArrayTensor) -> NdArrayTensor {
+    tensor(&[1], vec![square(elements(&floats(x))) as f32])
+}
+
+/// `Σ x²`: each task's in f32, their sum in f64 and in a fixed order.
+fn square(x: &[f32]) -> f64 {
+    let partial: Vec<f32> = x
+        .par_chunks(TASK)
+        .map(|x| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    sum_by(
+                        x.len(),
+                        #[inline(always)]
+                        |i| x[i] * x[i],
+                    )
+                },
+            )
+        })
+        .collect();
+    partial.into_iter().map(f64::from).sum()
+}
