@@ -329,17 +329,25 @@ fn blocks(
     })
 }
 
-/// What decides the text: the configuration, and every file's path, size and time.
+/// What decides the text: the configuration, and every file's path, size and time. The built-in corpus stands for
+/// itself with its first documents: another version of this program may write others.
 fn source_key(settings: &Settings<'_>) -> Result<serde_json::Value> {
     let mut entries = Vec::new();
-    if let CorpusConfig::Text { paths, .. } | CorpusConfig::Jsonl { paths, .. } = settings.corpus {
-        for file in files(paths)? {
-            let metadata = file.metadata().map_err(Error::io("read", &file))?;
-            let modified = metadata.modified().map_err(Error::io("read", &file))?;
-            let since = modified
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap_or_default();
-            entries.push(json!([file, metadata.len(), since.as_nanos().to_string()]));
+    match settings.corpus {
+        CorpusConfig::Sample { .. } => {
+            for document in bert_core::sample_data::corpus(settings.seed, 8) {
+                entries.push(json!(xxh3_64(document.sentences.join("\n").as_bytes())));
+            }
+        }
+        CorpusConfig::Text { paths, .. } | CorpusConfig::Jsonl { paths, .. } => {
+            for file in files(paths)? {
+                let metadata = file.metadata().map_err(Error::io("read", &file))?;
+                let modified = metadata.modified().map_err(Error::io("read", &file))?;
+                let since = modified
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .unwrap_or_default();
+                entries.push(json!([file, metadata.len(), since.as_nanos().to_string()]));
+            }
         }
     }
     Ok(json!([settings.corpus, settings.seed, entries]))

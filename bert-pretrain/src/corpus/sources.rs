@@ -150,7 +150,16 @@ fn text_documents(
             (Some(line), Documents::BlankLine) => line.trim().is_empty(),
             (Some(_), Documents::File) => false,
         };
-        if ends || text.len() > MAX_DOCUMENT_BYTES {
+        let too_long = text.len() > MAX_DOCUMENT_BYTES;
+        if too_long && !ends {
+            log::warn!(
+                "{}:{}: a document longer than {} MiB is cut here",
+                lines.path.display(),
+                lines.number,
+                MAX_DOCUMENT_BYTES >> 20
+            );
+        }
+        if ends || too_long {
             let document = split(&text, sentences);
             text.clear();
             if !document.is_empty() && !each(document) {

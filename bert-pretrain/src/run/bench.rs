@@ -112,8 +112,7 @@ pub(super) fn bench(
             times.backward,
             times.optimizer,
         )
-    });
-    Ok(())
+    })
 }
 
 /// Random tokens, 15 % of them masked.

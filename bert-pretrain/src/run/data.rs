@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bert_core::error::Result;
 use serde_json::json;
 
-use super::{print, vocabulary};
+use super::{print, say, vocabulary};
 use crate::config::PretrainConfig;
 use crate::corpus::{DocumentStore, Prepared, Settings, learn_or_load_tokenizer};
 use crate::examples::{BatchStream, ReadableExample, legend, render};
@@ -27,8 +27,7 @@ pub(super) fn tokenizer(config: &PretrainConfig, json: bool) -> Result<()> {
             },
             directory.display()
         )
-    });
-    Ok(())
+    })
 }
 
 pub(super) fn prepare(config: &PretrainConfig, json: bool) -> Result<()> {
@@ -42,8 +41,7 @@ pub(super) fn prepare(config: &PretrainConfig, json: bool) -> Result<()> {
         "valid_documents": prepared.corpus.valid.documents(),
         "vocab_size": prepared.tokenizer.vocab_size(),
     });
-    print(json, &value, || summary(&prepared));
-    Ok(())
+    print(json, &value, || summary(&prepared))
 }
 
 /// One paragraph about a prepared corpus.
@@ -88,16 +86,16 @@ pub(super) fn show_examples(config: &PretrainConfig, count: usize, json: bool) -
     let token = |id: u32| prepared.tokenizer.token(id).unwrap_or("[?]").to_string();
     let color = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !json;
     if !json {
-        println!("{}\n", legend(color));
+        say(format!("{}\n", legend(color)))?;
     }
     let mut shown = 0;
     while shown < count {
         let (batch, _) = stream.next_batch();
         for example in batch.into_iter().take(count - shown) {
             if json {
-                println!("{}", json!(ReadableExample::new(&example, &token)));
+                say(json!(ReadableExample::new(&example, &token)))?;
             } else {
-                println!("{}", render(shown, &example, &vocabulary, &token, color));
+                say(render(shown, &example, &vocabulary, &token, color))?;
             }
             shown += 1;
         }
@@ -119,6 +117,5 @@ pub(super) fn sample_data(directory: &Path, seed: u64, json: bool) -> Result<()>
             format!("{path:<48} {:>7}  {}", file.rows, file.description)
         });
         lines.collect::<Vec<_>>().join("\n")
-    });
-    Ok(())
+    })
 }

@@ -5,6 +5,9 @@ mod data;
 mod predict;
 mod train;
 
+use std::fmt::Display;
+use std::io::Write;
+
 use bert_core::backend::Job;
 use bert_core::config::{BackendConfig, from_value, read_value, set_backend};
 use bert_core::config::{FromSection, Section, apply_overrides};
@@ -168,11 +171,17 @@ fn held_out(
 }
 
 /// Prints a result: JSON, or as people read it.
-fn print(json: bool, value: &Value, readable: impl FnOnce() -> String) {
-    if json {
-        println!("{value}");
-    } else {
-        println!("{}", readable());
+fn print(json: bool, value: &Value, readable: impl FnOnce() -> String) -> Result<()> {
+    if json { say(value) } else { say(readable()) }
+}
+
+/// A line, or several, on standard output. A reader that has seen enough (`| head`) is no error.
+fn say(text: impl Display) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write to", "standard output")(error))
+        }
+        _ => Ok(()),
     }
 }
 

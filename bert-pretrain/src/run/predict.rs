@@ -104,7 +104,7 @@ pub(super) fn fill_mask(
                 texts[*index],
                 lines.collect::<Vec<_>>().join("\n")
             )
-        });
+        })?;
     }
     Ok(())
 }
@@ -159,8 +159,7 @@ pub(super) fn next_sentence(
             logits[0],
             logits[1]
         )
-    });
-    Ok(())
+    })
 }
 
 struct NextSentence<'a> {

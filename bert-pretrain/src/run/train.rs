@@ -21,8 +21,8 @@ use burn::tensor::backend::Backend;
 use burn_train::InferenceStep;
 use serde_json::{Map, Value, json};
 
-use super::{data, held_out, log_to, on, print, usage, vocabulary};
-use crate::config::{ModelSource, PretrainConfig};
+use super::{data, held_out, log_to, on, print, say, usage, vocabulary};
+use crate::config::{CorpusConfig, ModelSource, PretrainConfig};
 use crate::corpus::{Prepared, Settings};
 use crate::examples::{BatchStream, Cursor, Vocabulary};
 use crate::task::{Pretraining, PretrainingBatch, metrics};
@@ -71,8 +71,7 @@ pub(super) fn train(
         dashboard,
     };
     let outcome = on(&config.backend, job)?;
-    report(config, &outcome);
-    Ok(())
+    say(report(config, &outcome))
 }
 
 /// The sizes of the model, with the tokenizer's vocabulary.
@@ -237,37 +236,36 @@ fn train_loader(
     }))
 }
 
-fn report(config: &PretrainConfig, outcome: &Outcome) {
+/// What a run came to, where its model is, and what to do next.
+fn report(config: &PretrainConfig, outcome: &Outcome) -> String {
     let run_dir = config.run_dir.display();
     if outcome.ending == Ending::Interrupted {
-        println!(
-            "\nStopped after step {} of {}.",
-            outcome.step, config.training.steps
-        );
+        let steps = config.training.steps;
+        let mut text = format!("\nStopped after step {} of {steps}.\n", outcome.step);
         if let Some(checkpoint) = &outcome.checkpoint {
-            println!("checkpoint  {}", checkpoint.display());
+            text += &format!("checkpoint  {}\n", checkpoint.display());
         }
-        println!("go on       the same command with --resume");
-        return;
+        return text + "go on       the same command with --resume";
     }
-    println!("\nTrained {} steps.", outcome.step);
+    let mut text = format!("\nTrained {} steps.\n", outcome.step);
     if let Some(valid) = &outcome.valid {
-        println!("\nheld-out documents");
+        text += "\nheld-out documents\n";
         for (name, value) in &valid.values {
-            println!("  {name:<18} {value:>9.4}");
+            text += &format!("  {name:<18} {value:>9.4}\n");
         }
     }
+    let command = "cargo run --release -p bert-pretrain --";
     let mask = match config.corpus {
-        crate::config::CorpusConfig::Sample { .. } => "The mayor of the town opened the [MASK].",
+        CorpusConfig::Sample { .. } => "The [MASK] of the town opened the fair.",
         _ => "This is a [MASK].",
     };
-    println!(
-        "\nmodel       {run_dir}/model   (transformers loads it: BertForPreTraining.from_pretrained)"
-    );
-    println!("numbers     {run_dir}/metrics.jsonl");
-    println!(
-        "\nTry it:\n  cargo run --release -p bert-pretrain -- fill-mask --model {run_dir}/model \"{mask}\""
-    );
+    text + &format!(
+        "\nmodel       {run_dir}/model   (transformers: BertForPreTraining.from_pretrained)\n\
+         best        {run_dir}/best    (by held-out loss)\n\
+         numbers     {run_dir}/metrics.jsonl\n\
+         \n\
+         Try it:\n  {command} fill-mask --model {run_dir}/model \"{mask}\""
+    )
 }
 
 pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Result<()> {
@@ -302,8 +300,7 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
         let lines = metrics.values.iter();
         let lines = lines.map(|(name, value)| format!("{name:<18} {value:>9.4}"));
         lines.collect::<Vec<_>>().join("\n")
-    });
-    Ok(())
+    })
 }
 
 struct EvaluateJob<'a> {

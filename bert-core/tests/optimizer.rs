@@ -1,0 +1,192 @@
+//! The optimizer against its papers' formulas, computed here in f64 element by element.
+#![cfg(feature = "ndarray")]
+
+use bert_core::config::OptimizerConfig;
+use bert_core::config::from_value;
+use bert_core::nn::{Init, LayerNorm, Linear};
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::optim::BertOptimizer;
+use burn::module::Module;
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use burn_autodiff::Autodiff;
+use burn_ndarray::NdArray;
+use serde_json::json;
+
+/// One parameter of each kind: a matrix, which decays, and three vectors, which do not.
+#[derive(Module, Debug)]
+struct Toy<B: Backend> {
+    dense: Linear<B>,
+    layer_norm: LayerNorm<B>,
+}
+
+const SIZES: [usize; 4] = [3 * 5, 5, 3, 3];
+const DECAYS: [bool; 4] = [true, false, false, false];
+
+/// The gradient of every element at a step: what the loss below is made of.
+fn gradients(step: usize) -> [Vec<f64>; 4] {
+    let value =
+        |parameter: usize, i: usize| ((step * 31 + parameter * 17 + i * 7) % 23) as f64 / 5.0 - 2.1;
+    std::array::from_fn(|p| (0..SIZES[p]).map(|i| value(p, i)).collect())
+}
+
+impl<B: BertAutodiffBackend> Toy<B> {
+    /// A loss whose gradients are [`gradients`].
+    fn loss(&self, step: usize, device: &B::Device) -> Tensor<B, 1> {
+        let [weight, bias, gamma, beta] = gradients(step);
+        let weight = Tensor::<B, 2>::from_data(TensorData::new(weight, [3, 5]), device);
+        let vector = |values: Vec<f64>| {
+            let length = values.len();
+            Tensor::<B, 1>::from_data(TensorData::new(values, [length]), device)
+        };
+        (self.dense.weight.val() * weight).sum()
+            + (self.dense.bias.val() * vector(bias)).sum()
+            + (self.layer_norm.weight.val() * vector(gamma)).sum()
+            + (self.layer_norm.bias.val() * vector(beta)).sum()
+    }
+
+    fn values(&self) -> [Vec<f64>; 4] {
+        let list = |data: TensorData| data.iter::<f64>().collect();
+        [
+            list(self.dense.weight.val().into_data()),
+            list(self.dense.bias.val().into_data()),
+            list(self.layer_norm.weight.val().into_data()),
+            list(self.layer_norm.bias.val().into_data()),
+        ]
+    }
+}
+
+/// The formulas of the papers. Learning rates grow from step to step as in a warm-up.
+fn expected(start: [Vec<f64>; 4], lamb: bool, corrected: bool, clip: Option<f64>) -> [Vec<f64>; 4] {
+    let (b1, b2, eps, decay) = (0.9, 0.98, 1e-6, 0.1);
+    let mut theta = start;
+    let mut m = SIZES.map(|size| vec![0.0; size]);
+    let mut v = SIZES.map(|size| vec![0.0; size]);
+    for step in 1..=3 {
+        let rate = 0.01 * step as f64;
+        let grads = gradients(step);
+        let norm = grads.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
+        let scale = clip.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
+        let (c1, c2) = if corrected {
+            (1.0 - b1.powi(step as i32), 1.0 - b2.powi(step as i32))
+        } else {
+            (1.0, 1.0)
+        };
+        for p in 0..4 {
+            let lambda = if DECAYS[p] { decay } else { 0.0 };
+            let mut u = vec![0.0; SIZES[p]];
+            for i in 0..SIZES[p] {
+                let g = grads[p][i] * scale;
+                m[p][i] = b1 * m[p][i] + (1.0 - b1) * g;
+                v[p][i] = b2 * v[p][i] + (1.0 - b2) * g * g;
+                u[i] = (m[p][i] / c1) / ((v[p][i] / c2).sqrt() + eps) + lambda * theta[p][i];
+            }
+            let length = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let ratio = if lamb && DECAYS[p] {
+                length(&theta[p]) / length(&u)
+            } else {
+                1.0
+            };
+            for (theta, u) in theta[p].iter_mut().zip(u) {
+                *theta -= rate * ratio * u;
+            }
+        }
+    }
+    theta
+}
+
+fn follows_the_formulas<B: BertAutodiffBackend>(tolerance: f64) {
+    let device = B::Device::default();
+    for kind in ["adamw", "lamb"] {
+        for corrected in [true, false] {
+            for clip in [None, Some(0.7), Some(1e6)] {
+                let config: OptimizerConfig = from_value(
+                    "test",
+                    json!({"type": kind, "weight_decay": 0.1, "beta_2": 0.98, "bias_correction": corrected}),
+                )
+                .unwrap();
+                let init = Init::<B> {
+                    seed: 5,
+                    deviation: 0.5,
+                    device: &device,
+                };
+                let mut toy = Toy {
+                    dense: init.linear("dense", 3, 5),
+                    layer_norm: init.layer_norm(3, 1e-12),
+                };
+                let formulas = expected(toy.values(), kind == "lamb", corrected, clip);
+                let mut optimizer = BertOptimizer::<B>::new(config, clip);
+                for step in 1..=3 {
+                    let grads = toy.loss(step, &device).backward();
+                    let grads = GradientsParams::from_grads(grads, &toy);
+                    toy = optimizer.step(0.01 * step as f64, toy, grads);
+                    let norm: f64 = optimizer
+                        .gradient_norm()
+                        .unwrap()
+                        .into_data()
+                        .iter()
+                        .next()
+                        .unwrap();
+                    let exact = gradients(step)
+                        .iter()
+                        .flatten()
+                        .map(|g| g * g)
+                        .sum::<f64>()
+                        .sqrt();
+                    assert!(
+                        (norm - exact).abs() < tolerance * exact,
+                        "{norm} is not {exact}"
+                    );
+                }
+                for (p, (ours, formula)) in toy.values().iter().zip(&formulas).enumerate() {
+                    for (ours, formula) in ours.iter().zip(formula) {
+                        assert!(
+                            (ours - formula).abs() < tolerance * (1.0 + formula.abs()),
+                            "{kind}, parameter {p}: {ours} is not {formula}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn composed_updates_follow_the_formulas() {
+    follows_the_formulas::<Autodiff<NdArray<f64>>>(1e-10);
+}
+
+#[test]
+fn fused_updates_follow_the_formulas() {
+    follows_the_formulas::<Autodiff<NdArray<f32>>>(1e-6);
+}
+
+#[test]
+fn a_restored_optimizer_goes_on_to_the_same_bits() {
+    type B = Autodiff<NdArray<f32>>;
+    let device = Default::default();
+    let init = Init::<B> {
+        seed: 6,
+        deviation: 0.5,
+        device: &device,
+    };
+    let toy = Toy {
+        dense: init.linear("dense", 3, 5),
+        layer_norm: init.layer_norm(3, 1e-12),
+    };
+    let new = || BertOptimizer::<B>::new(OptimizerConfig::default(), Some(1.0));
+    let step = |optimizer: &mut BertOptimizer<B>, toy: Toy<B>, step: usize| {
+        let grads = GradientsParams::from_grads(toy.loss(step, &device).backward(), &toy);
+        optimizer.step(0.01, toy, grads)
+    };
+    let mut straight = new();
+    let half = step(&mut straight, toy, 1);
+    let restored = new();
+    let moments = straight.moments().into_iter().collect();
+    assert!(restored.restore(1, moments, &device));
+    let mut restored = restored;
+    let a = step(&mut straight, half.clone(), 2);
+    let b = step(&mut restored, half, 2);
+    assert_eq!(a.values(), b.values());
+}
