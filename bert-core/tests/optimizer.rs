@@ -59,7 +59,7 @@ impl<B: BertAutodiffBackend> Toy<B> {
 
 /// The formulas of the papers. Learning rates grow from step to step as in a warm-up.
 fn expected(start: [Vec<f64>; 4], lamb: bool, corrected: bool, clip: Option<f64>) -> [Vec<f64>; 4] {
-    let (b1, b2, eps, decay) = (0.9, 0.98, 1e-6, 0.1);
+    let (b1, b2, eps, decay) = (0.9_f64, 0.98_f64, 1e-6, 0.1);
     let mut theta = start;
     let mut m = SIZES.map(|size| vec![0.0; size]);
     let mut v = SIZES.map(|size| vec![0.0; size]);

@@ -182,6 +182,7 @@ impl<B: BertAutodiffBackend> Task<B> for Pretraining<B> {
             info("loss", false),
             info("mlm_loss", false),
             info("mlm_accuracy", true),
+            info("mlm_perplexity", false),
             info("nsp_loss", false),
             info("nsp_accuracy", true),
         ]

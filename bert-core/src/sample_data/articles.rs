@@ -1,231 +1,145 @@
-//! Articles of a small-town gazette: facts drawn once for an article, said again and again in its sentences.
+//! Articles of a small-town gazette: facts drawn once for a document, which all its sentences repeat.
 
 use rand::Rng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::Document;
-use super::topics::{TOPICS, Topic};
+use super::facts::Facts;
+use super::grammar::{self, Sentence};
+use super::statements::STATEMENTS;
+use super::topics;
 use crate::data::random::generator;
 
-const FIRST_NAMES: [&str; 28] = [
-    "Agnes", "Albert", "Beatrice", "Cecil", "Clara", "Dora", "Edwin", "Elsie", "Ernest",
-    "Florence", "George", "Hattie", "Harold", "Ida", "Jasper", "Lionel", "Mabel", "Maud", "Nora",
-    "Oswald", "Percy", "Rosa", "Silas", "Theodora", "Victor", "Winifred", "Zoë", "André",
-];
-const LAST_NAMES: [&str; 28] = [
-    "Abbott",
-    "Barlow",
-    "Cartwright",
-    "Dunmore",
-    "Ellery",
-    "Fairweather",
-    "Grimshaw",
-    "Hartley",
-    "Ibbotson",
-    "Jessop",
-    "Kettle",
-    "Lockwood",
-    "Merriman",
-    "Nettleton",
-    "Ogden",
-    "Pickering",
-    "Quill",
-    "Rookwood",
-    "Satterley",
-    "Tapper",
-    "Underhill",
-    "Vickers",
-    "Wetherby",
-    "Yardley",
-    "Thornby",
-    "Aldermere",
-    "Marchwood",
-    "Copley",
-];
-const TOWN_STARTS: [&str; 12] = [
-    "Alder", "Thorn", "March", "Hazel", "Stone", "Brack", "Wither", "Ash", "Oak", "Fern", "Mill",
-    "Lark",
-];
-const TOWN_ENDS: [&str; 8] = ["mere", "by", "wood", "ford", "ton", "field", "wick", "ham"];
-const WEEKDAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const NUMBERS: [&str; 14] = [
-    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "fifteen",
-    "twenty", "thirty", "forty",
-];
-
-/// Slots: {P} and {Q} two people, {p} {q} their last names, {T} town, {D} weekday, {M} month, {k} number; of the topic,
-/// {e} event, {r} role, {h} place, {n} {m} things, {a} adjective, {v} verb. {A:..} puts "a" or "an" before a slot.
-const TEMPLATES: &[&str] = &[
-    "The {e} in {T} drew {k} visitors on {D}.",
-    "On {D} the {r} {P} {v} the {a} {n} at the {h}.",
-    "{P}, the {r}, {v} {A:a} {n} while {Q} held the {m}.",
-    "\"I have never seen such {A:a} {n},\" said the {r} {P}.",
-    "\"Nobody {v} the {n} better than {P},\" said {Q}.",
-    "The {a} {n} stood beside the {m} at the {h} in {T}.",
-    "Mr {q} asked whether the {n} was {a} or only looked {b}.",
-    "Behind the {h}, {P} and {Q} {v} the {n} together.",
-    "It took {k} people to move the {n} to the {h}.",
-    "The {r} {v} the {m} before the {n} was ready.",
-    "By {D} evening the {h} in {T} smelt of the {a} {n}.",
-    "Every {r} in {T} knows that {A:a} {n} needs a good {m}.",
-    "{P} {v} the {n} and then {w} the {m}.",
-    "The {e} will be held at the {h} again in {M}.",
-    "Visitors to the {h} {v} the {a} {n} for {k} minutes.",
-    "{Q} brought {k} sandwiches to the {h} and forgot the {n}.",
-    "The {a} {n} was the pride of the {e} in {T}.",
-    "Old {P} remembers {A:a} {n} that was {b} in {M}.",
-    "{A:b} {m} and {A:a} {n} were left at the {h}.",
-    "The {r} blamed the {m}, and {Q} blamed the {r}.",
-    "In {T} the {e} is talked of until {M}.",
-    "There were {k} prizes at the {e}, and {P} won most of them.",
-    "{P} of {T} became {r} in {M}, after {k} years with the {n}.",
-    "At the {h} the {r} showed {Q} the {n} and the {a} {m}.",
-    "Without the {n} the {e} would have been less {a}.",
-    "The {m} cost {k} pounds, which {P} thought {a}.",
-    "For {k} days the {r} {v} nothing but the {n}.",
-    "Mrs {p} called the {e} the best since {M}.",
-    "When the {n} broke, {P} {v} the {m} instead.",
-    "The {h} was so full that {Q} {v} the {n} outside.",
-    "No {r} in {T} had {A:a} {n} before {D}.",
-    "{P} thanked the {r} for the {a} {n} and went home.",
-];
-
-/// What one article is about.
-pub(super) struct Story {
-    pub(super) topic: &'static Topic,
-    pub(super) people: [(&'static str, &'static str); 2],
-    pub(super) town: String,
-    pub(super) weekday: &'static str,
-    month: &'static str,
-    /// Few of the topic's things and words, so that they recur.
-    nouns: [&'static str; 3],
-    verbs: [&'static str; 2],
-    adjectives: [&'static str; 2],
-    pub(super) number: &'static str,
+/// An article.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Document {
+    /// Its sentences, in order.
+    pub sentences: Vec<String>,
 }
 
-pub(super) fn pick<T: Copy>(random: &mut ChaCha8Rng, list: &[T]) -> T {
-    *list.choose(random).expect("the word lists are not empty")
-}
+/// The first sentence of an article: what happened, where, when and who was in charge. They must suit a wedding
+/// as well as a burglary.
+const OPENINGS: &[&str] = &[
+    "On {day} the {event} drew half of {town} to {place}, where {A}, the {leader}, was in charge.",
+    "{A}, the {leader} of {town}, will not forget the {event} of {day} at {place}.",
+    "The {event} in {town} on {day} kept {A}, the {leader}, busy at {place}.",
+    "All of {town} talked of the {event} on {day}, and nobody more than {A}, the {leader}.",
+];
 
-fn some<const N: usize>(random: &mut ChaCha8Rng, list: &[&'static str]) -> [&'static str; N] {
-    let mut chosen = list.choose_multiple(random, N);
-    std::array::from_fn(|_| {
-        *chosen
-            .next()
-            .expect("fewer words are chosen than a topic has")
-    })
-}
+/// Sentences about the facts of any topic. Each has a word of its topic and most have a name, so that every one is
+/// evidence of the document it belongs to. Few and regular, for a small model has to learn them in some hundred
+/// steps.
+pub(super) const MIDDLES: &[&str] = &[
+    "{As} {verb} the {adj} {thing} [before breakfast|in front of everybody|without a word].",
+    "{Bs} {verb} the {things} while {As} {verb} the {item}.",
+    "At {place} {Bs} {verb} @ {adj} {thing} [by mistake|with great care|for the mayor].",
+    "The {adj} {thing} of {Bs} was the talk of the {event}.",
+    "The {things} of {As} were the pride of {town}.",
+    "Nobody in {town} had seen @ {adj} {thing} before the {event}.",
+    "{As}, the {leader}, showed the {adj} {things} to {Bs}, the {helper}.",
+    "\"It is only @ {thing},\" said {Bs}, but nobody at {place} believed it.",
+    "\"Every {thing} has its day,\" said {As}, the {leader}.",
+    "\"I came for the {things} and stayed for the {event},\" said {Bs}.",
+    "@ {adj} {thing} fell into the {river} and was pulled out by {Bs}.",
+    "The {org} keeps its {things} at {place}.",
+    "Visitors from {other} asked {As} where the {adj} {things} were.",
+    "The {things} of {other} are not half so {adj} as those of {town}, says {As}.",
+    "{C}, aged {age}, {verb} @ {adj} {thing} when {As} was not looking.",
+    "The {item} was kept under the bed of {Bs} until the {event}.",
+    "A prize of {m} pounds for the best {thing} went to {As}.",
+    "{As} and {Bs} carried the {item} from {place} to {street}.",
+    "The whole of {street} came out to see the {item}.",
+    "{Bs} brought {k} {things} to the {event} and lost {k} of them on the way.",
+];
 
-impl Story {
-    pub(super) fn draw(random: &mut ChaCha8Rng) -> Self {
-        let topic = TOPICS.choose(random).expect("there are topics");
-        let firsts = some::<2>(random, &FIRST_NAMES);
-        let lasts = some::<2>(random, &LAST_NAMES);
-        Self {
-            topic,
-            people: [(firsts[0], lasts[0]), (firsts[1], lasts[1])],
-            town: format!("{}{}", pick(random, &TOWN_STARTS), pick(random, &TOWN_ENDS)),
-            weekday: pick(random, &WEEKDAYS),
-            month: pick(random, &MONTHS),
-            nouns: some(random, &topic.nouns),
-            verbs: some(random, &topic.verbs),
-            adjectives: some(random, &topic.adjectives),
-            number: pick(random, &NUMBERS),
-        }
-    }
+/// The last sentence of an article.
+const CLOSINGS: &[&str] = &[
+    "The {event} will be talked of in {town} for years, says {As}.",
+    "By nightfall {place} was empty but for {As} and @ {adj} {thing}.",
+    "The {org} hopes for a quieter {event} next year, and so does {As}.",
+    "So ended the {event}, and {As} went home with @ {adj} {thing}.",
+    "{As} thanked {Bs}, and {town} went to bed dreaming of {things}.",
+];
 
-    pub(super) fn full_name(&self, person: usize) -> String {
-        let (first, last) = self.people[person];
-        format!("{first} {last}")
-    }
-
-    /// Fills the slots of a template.
-    pub(super) fn fill(&self, template: &str, random: &mut ChaCha8Rng) -> String {
-        let (noun, other) = {
-            let [a, b] = some::<2>(random, &self.nouns);
-            (a, b)
-        };
-        let [verb, second] = some::<2>(random, &self.verbs);
-        let [adjective, another] = some::<2>(random, &self.adjectives);
-        let mut text = String::with_capacity(template.len() + 48);
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once('{') {
-            text.push_str(before);
-            let (slot, after) = after.split_once('}').expect("every slot is closed");
-            rest = after;
-            let (article, slot) = match slot.strip_prefix("A:") {
-                Some(slot) => (true, slot),
-                None => (false, slot),
-            };
-            let value = match slot {
-                "P" => self.full_name(0),
-                "Q" => self.full_name(1),
-                "p" => self.people[0].1.to_string(),
-                "q" => self.people[1].1.to_string(),
-                "T" => self.town.clone(),
-                "D" => self.weekday.to_string(),
-                "M" => self.month.to_string(),
-                "k" => self.number.to_string(),
-                "e" => self.topic.name.to_string(),
-                "r" => self.topic.role.to_string(),
-                "h" => self.topic.place.to_string(),
-                "n" => noun.to_string(),
-                "m" => other.to_string(),
-                "a" => adjective.to_string(),
-                "b" => another.to_string(),
-                "w" => second.to_string(),
-                _ => verb.to_string(),
-            };
-            if article {
-                let vowel = value.starts_with(['a', 'e', 'i', 'o', 'u']);
-                text.push_str(if vowel { "an " } else { "a " });
-            }
-            text.push_str(&value);
-        }
-        text.push_str(rest);
-        // A slot may stand first.
-        let mut letters = text.chars();
-        match letters.next() {
-            Some(first) => first.to_uppercase().chain(letters).collect(),
-            None => text,
-        }
-    }
-}
-
-/// One article; a function of its arguments alone.
+/// Article `index` of a seed.
 pub fn document(seed: u64, index: u64) -> Document {
-    let mut random = generator(seed, "article", &[index]);
-    let story = Story::draw(&mut random);
-    let count = random.random_range(8..=18);
-    let templates = TEMPLATES.choose_multiple(&mut random, count);
-    let templates: Vec<&str> = templates.copied().collect();
+    let (_, sentences) = article(&mut generator(seed, "sample article", &[index]));
+    Document {
+        sentences: sentences
+            .into_iter()
+            .map(|sentence| sentence.text)
+            .collect(),
+    }
+}
+
+/// The facts of a document whose topic is any one of all.
+pub(super) fn random_facts(rng: &mut ChaCha8Rng) -> Facts {
+    let topics = topics::all();
+    Facts::draw(&topics[rng.random_range(0..topics.len())], rng)
+}
+
+/// An article of 8 to 20 sentences, and its facts. No template is used twice.
+pub(super) fn article(rng: &mut ChaCha8Rng) -> (Facts, Vec<Sentence>) {
+    let facts = random_facts(rng);
+    let between = rng.random_range(6..=18);
+    // Sentences of the topic say what it is, the others bring back the facts.
+    let (own, stated) = (between * 2 / 5, between / 4);
+    let mut templates = some(facts.topic.sentences, own, rng);
+    for statement in STATEMENTS.choose_multiple(rng, stated) {
+        templates.extend(statement.said.choose(rng));
+    }
+    templates.extend(some(MIDDLES, between - own - stated, rng));
+    templates.shuffle(rng);
+    templates.insert(0, OPENINGS[rng.random_range(0..OPENINGS.len())]);
+    templates.push(CLOSINGS[rng.random_range(0..CLOSINGS.len())]);
     let sentences = templates
         .into_iter()
-        .map(|template| story.fill(template, &mut random))
+        .map(|template| grammar::sentence(template, &facts, rng))
         .collect();
-    Document { sentences }
+    (facts, sentences)
+}
+
+fn some(from: &[&'static str], count: usize, rng: &mut ChaCha8Rng) -> Vec<&'static str> {
+    from.choose_multiple(rng, count).copied().collect()
+}
+
+/// Everything that is written in the notation of the grammar.
+#[cfg(test)]
+pub(super) fn every_template() -> Vec<&'static str> {
+    let mut all = [OPENINGS, MIDDLES, CLOSINGS, super::entities::NAMES].concat();
+    for topic in topics::all() {
+        all.extend(topic.sentences);
+    }
+    for statement in STATEMENTS {
+        all.extend(statement.said);
+        all.push(statement.denied);
+        let questions = statement.questions.iter().chain(&statement.stray);
+        all.extend(questions.map(|(question, _)| question));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_data::grammar::mentions;
+
+    #[test]
+    fn every_general_sentence_has_a_word_of_its_topic() {
+        let of_the_topic = [
+            "event", "place", "leader", "helper", "org", "item", "items", "thing", "things",
+        ];
+        for template in [OPENINGS, MIDDLES, CLOSINGS].concat() {
+            assert!(mentions(template, &of_the_topic), "{template}");
+        }
+    }
+
+    #[test]
+    fn an_opening_names_the_event_the_town_the_day_and_the_leader() {
+        for template in OPENINGS {
+            for slot in ["event", "town", "day", "A", "leader"] {
+                assert!(mentions(template, &[slot]), "{template} lacks {slot}");
+            }
+        }
+    }
 }

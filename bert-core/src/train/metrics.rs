@@ -13,6 +13,8 @@ use burn_train::metric::{
 };
 use serde_json::{Map, Value};
 
+use super::display;
+use super::renderer::{self, Report};
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 
@@ -24,6 +26,22 @@ pub struct MetricInfo {
     /// Whether more is better.
     pub higher_is_better: bool,
 }
+
+/// What the loop itself measures at every logged step, whatever the task.
+pub(super) const OF_STEPS: [MetricInfo; 3] = [
+    MetricInfo {
+        name: "learning_rate",
+        higher_is_better: true,
+    },
+    MetricInfo {
+        name: "gradient_norm",
+        higher_is_better: false,
+    },
+    MetricInfo {
+        name: "tokens_per_second",
+        higher_is_better: true,
+    },
+];
 
 /// Named numbers of one logged step or evaluation, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -96,6 +114,33 @@ impl MetricsFile {
     }
 }
 
+/// What a run's file says of the steps up to `step`, for the dashboard of a resumed run of `steps`. A file or a row that
+/// cannot be read is left out: it is the past, and only for show.
+pub(super) fn read_reports(path: &Path, step: u64, steps: u64) -> Vec<Report> {
+    let Ok(file) = File::open(path) else {
+        return Vec::new();
+    };
+    let rows = BufReader::new(file).lines().map_while(std::io::Result::ok);
+    let rows = rows.filter_map(|row| {
+        let row: Map<String, Value> = serde_json::from_str(&row).ok()?;
+        let split = match row.get("split")?.as_str()? {
+            "train" => renderer::Split::Train,
+            "valid" => renderer::Split::Valid,
+            _ => return None,
+        };
+        let at = row.get("step")?.as_u64().filter(|at| *at <= step)?;
+        let values = row.into_iter().filter(|(name, _)| name != "step");
+        let values = values.filter_map(|(name, value)| Some((name, value.as_f64()?)));
+        Some(Report {
+            split,
+            step: at,
+            steps,
+            values: values.collect(),
+        })
+    });
+    rows.collect()
+}
+
 /// One named value as a metric of burn-train.
 #[derive(Debug, Clone)]
 pub(super) struct DashboardMetric {
@@ -129,7 +174,7 @@ impl Metric for DashboardMetric {
     fn update(&mut self, item: &StepMetrics, _metadata: &MetricMetadata) -> SerializedEntry {
         self.value = item.get(self.info.name).unwrap_or(f64::NAN);
         SerializedEntry::new(
-            display_value(self.info.name, self.value),
+            display::value(self.info.name, self.value),
             self.value.to_string(),
         )
     }
@@ -149,14 +194,40 @@ impl Numeric for DashboardMetric {
     }
 }
 
-/// A value as people read it: rates short, learning rates in powers of ten.
-pub(super) fn display_value(name: &str, value: f64) -> String {
-    match name {
-        "learning_rate" => format!("{value:.2e}"),
-        "tokens_per_second" => format!("{value:.0}"),
-        _ if value.abs() >= 1000.0 => format!("{value:.0}"),
-        _ => format!("{value:.3}"),
+/// The values that have no metric of their own, such as what a task adds to its evaluations, as one metric of
+/// burn-train whose text is a JSON object. burn-train wants every metric named before training; these are not.
+#[derive(Debug, Clone)]
+pub(super) struct OtherValues {
+    known: Vec<&'static str>,
+}
+
+impl OtherValues {
+    /// All values but those of `known` metrics.
+    pub(super) fn new(known: &[&'static str]) -> Self {
+        Self {
+            known: known.to_vec(),
+        }
     }
+}
+
+impl Metric for OtherValues {
+    type Input = StepMetrics;
+
+    fn name(&self) -> Arc<String> {
+        Arc::new("other_values".to_string())
+    }
+
+    fn update(&mut self, item: &StepMetrics, _metadata: &MetricMetadata) -> SerializedEntry {
+        let others = item.values.iter();
+        let others = others.filter(|(name, _)| !self.known.contains(name));
+        let others: Map<String, Value> = others
+            .map(|(name, value)| (name.to_string(), Value::from(*value)))
+            .collect();
+        let text = Value::Object(others).to_string();
+        SerializedEntry::new(text.clone(), text)
+    }
+
+    fn clear(&mut self) {}
 }
 
 /// Keeps burn-train from writing metric files of its own: `metrics.jsonl` has them all.
@@ -177,4 +248,34 @@ impl MetricLogger for NoLogger {
     fn log_metric_definition(&mut self, _definition: MetricDefinition) {}
 
     fn log_epoch_summary(&mut self, _summary: EpochSummary) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::renderer::Split;
+    use super::*;
+
+    #[test]
+    fn the_reports_of_a_file_end_at_the_step_that_a_run_goes_on_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics.jsonl");
+        let mut file = MetricsFile::open(&path, 0).unwrap();
+        let metrics = |loss| StepMetrics {
+            values: vec![("loss", loss), ("accuracy", f64::NAN)],
+        };
+        file.append(3, "train", &metrics(7.5)).unwrap();
+        file.append(5, "valid", &metrics(6.25)).unwrap();
+        file.file.write_all(b"half a ro\n").unwrap();
+        file.append(7, "train", &metrics(5.0)).unwrap();
+        let report = |split, step, loss| Report {
+            split,
+            step,
+            steps: 11,
+            values: vec![("loss".into(), loss)],
+        };
+        let expected = [report(Split::Train, 3, 7.5), report(Split::Valid, 5, 6.25)];
+        assert_eq!(read_reports(&path, 5, 11), expected);
+        let nowhere = directory.path().join("none");
+        assert_eq!(read_reports(&nowhere, 5, 11), []);
+    }
 }

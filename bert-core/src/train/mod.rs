@@ -5,14 +5,22 @@
 //! | [`task`] | what a task gives the loop: batches, losses as sums, metrics made of them |
 //! | [`strategy`] | the loop: steps, accumulation, evaluation, checkpoints, interruption |
 //! | [`checkpoint`] | all that an exact resume needs, in one directory |
-//! | [`metrics`] | `metrics.jsonl`, and the same numbers for the dashboard |
-//! | [`renderer`] | the dashboard, or a tidy line per logged step where there is no terminal |
+//! | [`metrics`] | `metrics.jsonl`, and the same numbers as metrics of burn-train |
+//! | `renderer` | burn-train's renderer: one report per logged step and per evaluation |
+//! | `dashboard` | reports in a terminal: tables, a chart, keys |
+//! | `plain` | reports as lines |
+//! | `display` | numbers and names as people read them |
+//! | `stop` | Ctrl-C, SIGTERM and the dashboard's keys: first a checkpoint, then at once |
 //! | [`run`] | a run directory, and the launch of the learner in it |
 
 pub mod checkpoint;
+mod dashboard;
+mod display;
 pub mod metrics;
-pub mod renderer;
+mod plain;
+mod renderer;
 pub mod run;
+mod stop;
 pub mod strategy;
 pub mod task;
 

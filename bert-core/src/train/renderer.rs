@@ -1,182 +1,195 @@
-//! The dashboard in a terminal; elsewhere one tidy line per logged step and per evaluation.
+//! burn-train's renderer: gathers the numbers of a logged step or of an evaluation into one report, and shows that.
 
 use std::collections::HashMap;
 
-use burn::data::dataloader::Progress;
 use burn_train::LearnerSummary;
 use burn_train::metric::{MetricDefinition, MetricId};
 use burn_train::renderer::{
     EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining, ProgressType, TrainingProgress,
 };
+use serde_json::{Map, Value};
 
-type AnyError = Box<dyn std::error::Error>;
-
-/// Burn's dashboard with its progress counted in steps. It is told of a step as "epoch n of N".
-pub(super) struct StepDashboard(pub(super) burn_train::renderer::tui::TuiMetricsRendererWrapper);
-
-fn in_steps(indicators: Vec<ProgressType>) -> Vec<ProgressType> {
-    let step = indicators
-        .into_iter()
-        .find_map(|indicator| match indicator {
-            ProgressType::Detailed { tag, progress } if tag == "Epoch" => {
-                Some(ProgressType::Detailed {
-                    tag: "Step".to_string(),
-                    progress,
-                })
-            }
-            _ => None,
-        });
-    step.into_iter().collect()
+/// Which documents the numbers are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Split {
+    Train,
+    Valid,
 }
 
-impl MetricsRendererTraining for StepDashboard {
-    fn update_train(&mut self, state: MetricState) {
-        if measured(&state) {
-            self.0.update_train(state);
-        }
-    }
-
-    fn update_valid(&mut self, state: MetricState) {
-        if measured(&state) {
-            self.0.update_valid(state);
-        }
-    }
-
-    fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
-        self.0.render_train(item, in_steps(indicators));
-    }
-
-    fn render_valid(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
-        self.0.render_valid(item, in_steps(indicators));
-    }
-
-    fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), AnyError> {
-        self.0.on_train_end(summary)
-    }
+/// The numbers of a logged step or of an evaluation. What was not measured, or is not finite, is left out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Report {
+    pub(super) split: Split,
+    /// Optimizer steps done.
+    pub(super) step: u64,
+    /// Optimizer steps in all.
+    pub(super) steps: u64,
+    pub(super) values: Vec<(String, f64)>,
 }
 
-impl MetricsRendererEvaluation for StepDashboard {
-    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
-        self.0.update_test(name, state);
-    }
-
-    fn render_test(&mut self, item: EvaluationProgress, indicators: Vec<ProgressType>) {
-        self.0.render_test(item, indicators);
-    }
+/// Shows reports. Training waits for it, so it must not take long.
+pub(super) trait Show: Send + Sync {
+    fn show(&mut self, report: Report);
 }
 
-impl MetricsRenderer for StepDashboard {
-    fn manual_close(&mut self) {
-        self.0.manual_close();
-    }
+/// Shows nothing.
+pub(super) struct Nothing;
 
-    fn register_metric(&mut self, definition: MetricDefinition) {
-        self.0.register_metric(definition);
-    }
+impl Show for Nothing {
+    fn show(&mut self, _report: Report) {}
 }
 
-fn measured(state: &MetricState) -> bool {
-    match state {
-        MetricState::Generic(_) => true,
-        MetricState::Numeric(_, value) => value.current().is_finite(),
-    }
-}
-
-/// Lines on standard error, or nothing.
-pub(super) struct PlainRenderer {
-    silent: bool,
+/// What burn-train calls, metric by metric.
+pub(super) struct ReportRenderer {
+    show: Box<dyn Show>,
     names: HashMap<MetricId, String>,
-    train: Vec<String>,
-    valid: Vec<String>,
-    started: std::time::Instant,
-    first_step: Option<usize>,
+    values: Vec<(String, f64)>,
+    others: Vec<(String, f64)>,
 }
 
-impl PlainRenderer {
-    pub(super) fn new(silent: bool) -> Self {
+impl ReportRenderer {
+    pub(super) fn new(show: Box<dyn Show>) -> Self {
         Self {
-            silent,
+            show,
             names: HashMap::new(),
-            train: Vec::new(),
-            valid: Vec::new(),
-            started: std::time::Instant::now(),
-            first_step: None,
+            values: Vec::new(),
+            others: Vec::new(),
         }
     }
 
-    fn part(&self, state: MetricState) -> Option<String> {
-        let MetricState::Numeric(entry, value) = state else {
-            return None;
-        };
-        let name = self.names.get(&entry.metric_id)?;
-        value
-            .current()
-            .is_finite()
-            .then(|| format!("{name} {}", entry.serialized_entry.formatted))
+    fn update(&mut self, state: MetricState) {
+        match state {
+            MetricState::Numeric(entry, value) => {
+                let value = value.current();
+                if let Some(name) = self.names.get(&entry.metric_id)
+                    && value.is_finite()
+                {
+                    self.values.push((name.clone(), value));
+                }
+            }
+            // `OtherValues` is the only metric without a number of its own.
+            MetricState::Generic(entry) => {
+                let others: Map<String, Value> =
+                    serde_json::from_str(&entry.serialized_entry.serialized).unwrap_or_default();
+                let others = others.into_iter();
+                self.others
+                    .extend(others.filter_map(|(name, value)| Some((name, value.as_f64()?))));
+            }
+        }
     }
 
-    fn line(&mut self, split: &str, progress: &Progress, parts: Vec<String>) {
-        if self.silent || parts.is_empty() {
-            return;
-        }
-        let (done, total) = (progress.items_processed, progress.items_total);
-        let first = *self.first_step.get_or_insert(done);
-        let left = if done > first {
-            let each = self.started.elapsed().as_secs_f64() / (done - first) as f64;
-            let secs = (each * total.saturating_sub(done) as f64).round() as u64;
-            format!("{}:{:02} left", secs / 60, secs % 60)
-        } else {
-            self.started = std::time::Instant::now();
-            "-:-- left".to_string()
-        };
-        let filled = (done * 20).checked_div(total).unwrap_or(0);
-        let bar: String = (0..20)
-            .map(|i| if i < filled { '█' } else { '░' })
-            .collect();
-        eprintln!(
-            "{bar} {done:>6}/{total} {left:>10}  {split:<5}  {}",
-            parts.join("  ")
-        );
+    fn render(&mut self, split: Split, progress: &TrainingProgress) {
+        let mut values = std::mem::take(&mut self.values);
+        values.append(&mut self.others); // burn-train gives them first
+        self.show.show(Report {
+            split,
+            step: progress.global_progress.items_processed as u64,
+            steps: progress.global_progress.items_total as u64,
+            values,
+        });
     }
 }
 
-impl MetricsRendererTraining for PlainRenderer {
+impl MetricsRendererTraining for ReportRenderer {
     fn update_train(&mut self, state: MetricState) {
-        let part = self.part(state);
-        self.train.extend(part);
+        self.update(state);
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        let part = self.part(state);
-        self.valid.extend(part);
+        self.update(state);
     }
 
     fn render_train(&mut self, item: TrainingProgress, _indicators: Vec<ProgressType>) {
-        let parts = std::mem::take(&mut self.train);
-        self.line("train", &item.global_progress, parts);
+        self.render(Split::Train, &item);
     }
 
     fn render_valid(&mut self, item: TrainingProgress, _indicators: Vec<ProgressType>) {
-        let parts = std::mem::take(&mut self.valid);
-        self.line("valid", &item.global_progress, parts);
+        self.render(Split::Valid, &item);
     }
 
-    fn on_train_end(&mut self, _summary: Option<LearnerSummary>) -> Result<(), AnyError> {
-        Ok(())
+    fn on_train_end(
+        &mut self,
+        _summary: Option<LearnerSummary>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        Ok(()) // the default prints
     }
 }
 
-impl MetricsRendererEvaluation for PlainRenderer {
+impl MetricsRendererEvaluation for ReportRenderer {
     fn update_test(&mut self, _name: EvaluationName, _state: MetricState) {}
 
     fn render_test(&mut self, _item: EvaluationProgress, _indicators: Vec<ProgressType>) {}
 }
 
-impl MetricsRenderer for PlainRenderer {
+impl MetricsRenderer for ReportRenderer {
     fn manual_close(&mut self) {}
 
     fn register_metric(&mut self, definition: MetricDefinition) {
         self.names.insert(definition.metric_id, definition.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use burn::data::dataloader::Progress;
+    use burn_train::metric::{Metric, MetricEntry, MetricMetadata, Numeric};
+
+    use super::*;
+    use crate::train::metrics::{DashboardMetric, MetricInfo, OtherValues, StepMetrics};
+
+    struct Kept(Sender<Report>);
+
+    impl Show for Kept {
+        fn show(&mut self, report: Report) {
+            self.0.send(report).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_report_holds_the_tasks_metrics_in_order_and_then_all_others() {
+        let (sender, reports) = channel();
+        let mut renderer = ReportRenderer::new(Box::new(Kept(sender)));
+        let progress = || Progress::new(3, 7);
+        let metadata = MetricMetadata {
+            progress: progress(),
+            global_progress: progress(),
+            iteration: None,
+            lr: None,
+        };
+        let item = StepMetrics {
+            values: vec![("perplexity", 9.0), ("loss", 2.5), ("baseline", f64::NAN)],
+        };
+        let mut others = OtherValues::new(&["loss", "accuracy"]);
+        let entry = others.update(&item, &metadata);
+        let id = MetricId::new(others.name());
+        renderer.update_valid(MetricState::Generic(MetricEntry::new(id, entry)));
+        for name in ["loss", "accuracy"] {
+            let mut metric = DashboardMetric::new(MetricInfo {
+                name,
+                higher_is_better: false,
+            });
+            let id = MetricId::new(metric.name());
+            renderer.register_metric(MetricDefinition::new(id.clone(), &metric));
+            let entry = MetricEntry::new(id, metric.update(&item, &metadata));
+            renderer.update_valid(MetricState::Numeric(entry, metric.value()));
+        }
+        renderer.render_valid(
+            TrainingProgress {
+                progress: None,
+                global_progress: progress(),
+                iteration: None,
+            },
+            Vec::new(),
+        );
+        let expected = Report {
+            split: Split::Valid,
+            step: 3,
+            steps: 7,
+            values: vec![("loss".into(), 2.5), ("perplexity".into(), 9.0)],
+        };
+        assert_eq!(reports.recv().unwrap(), expected);
     }
 }

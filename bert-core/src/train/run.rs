@@ -4,12 +4,15 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn_train::renderer::tui::TuiMetricsRendererWrapper;
+use burn::tensor::backend::Backend;
 use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 
 use super::checkpoint::{Checkpoints, Position};
-use super::metrics::{DashboardMetric, MetricInfo, NoLogger, StepMetrics};
-use super::renderer::{PlainRenderer, StepDashboard};
+use super::dashboard::{About, TerminalDashboard};
+use super::metrics::{DashboardMetric, NoLogger, OF_STEPS, OtherValues, StepMetrics, read_reports};
+use super::plain::PlainLines;
+use super::renderer::{Nothing, ReportRenderer, Show};
+use super::stop::{Stop, StopOnSignals};
 use super::strategy::{Components, LoopConfig, Outcome, StepStrategy};
 use super::task::{BatchLoader, Task};
 use crate::error::{Error, Result};
@@ -27,6 +30,27 @@ pub enum Dashboard {
     Plain,
     /// Nothing.
     None,
+}
+
+impl Dashboard {
+    /// What [`Dashboard::Auto`] comes to here; the others are themselves.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the dashboard is asked for and there is no terminal. [`train`] gives it too; a command
+    /// that prepares for long calls this first.
+    pub fn resolve(self) -> Result<Self> {
+        let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self {
+            Self::Auto if terminal && !dumb => Ok(Self::Tui),
+            Self::Auto => Ok(Self::Plain),
+            Self::Tui if !terminal => Err(Error::Usage {
+                problem: "the dashboard needs a terminal for both its input and its output".into(),
+                help: "leave out --dashboard, or use --dashboard plain".into(),
+            }),
+            other => Ok(other),
+        }
+    }
 }
 
 /// Everything a run needs beside its model, its optimizer and its batches.
@@ -61,8 +85,19 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     valid: BatchLoader<M::Batch>,
     settings: RunSettings<M>,
 ) -> Result<Outcome> {
+    let dashboard = settings.dashboard.resolve()?;
     let interrupter = Interrupter::new();
-    stop_on_signals(&interrupter)?;
+    let stop = Stop::new(interrupter.clone(), dashboard == Dashboard::Plain);
+    let _signals = StopOnSignals::new(&stop)?;
+    let about = About {
+        run_dir: settings.run_dir.display().to_string(),
+        backend: backend_name(&model),
+        parameters: model.num_params(),
+        start: settings.start.step,
+        steps: settings.config.steps,
+        metrics: M::metric_infos(),
+    };
+    let numbers = settings.run_dir.join("metrics.jsonl");
     let outcome = Arc::new(Mutex::new(None));
     let strategy = StepStrategy::<B, M> {
         config: settings.config,
@@ -81,40 +116,39 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     )
     .with_application_logger(None)
     .with_metric_logger(NoLogger)
-    .with_interrupter(interrupter.clone())
+    .with_interrupter(interrupter)
     .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
-    let of_steps = [
-        ("learning_rate", true),
-        ("gradient_norm", false),
-        ("tokens_per_second", true),
-    ];
-    for (name, higher_is_better) in of_steps {
-        let info = MetricInfo {
-            name,
-            higher_is_better,
-        };
+    let mut known = Vec::new();
+    for info in OF_STEPS {
+        known.push(info.name);
         training = training.metric_train_numeric(DashboardMetric::new(info));
     }
     for info in M::metric_infos() {
+        known.push(info.name);
         training = training
             .metric_train_numeric(DashboardMetric::new(info))
             .metric_valid_numeric(DashboardMetric::new(info));
     }
-    let tui = match settings.dashboard {
-        Dashboard::Auto => std::io::stdout().is_terminal(),
-        Dashboard::Tui => true,
-        Dashboard::Plain | Dashboard::None => false,
+    training = training
+        .metric_train(OtherValues::new(&known))
+        .metric_valid(OtherValues::new(&known));
+    // Opened last: from here to its drop nothing may be printed.
+    let mut terminal = None;
+    let show: Box<dyn Show> = match dashboard {
+        Dashboard::Tui => {
+            let log = settings.run_dir.join("experiment.log");
+            let (start, steps) = (about.start, about.steps);
+            let history = move || read_reports(&numbers, start, steps);
+            let dashboard = terminal.insert(TerminalDashboard::open(about, history, stop, &log)?);
+            Box::new(dashboard.reports())
+        }
+        Dashboard::None => Box::new(Nothing),
+        Dashboard::Plain | Dashboard::Auto => Box::new(PlainLines::new()),
     };
-    training = if tui {
-        training.renderer(StepDashboard(TuiMetricsRendererWrapper::new(
-            interrupter,
-            None,
-        )))
-    } else {
-        training.renderer(PlainRenderer::new(settings.dashboard == Dashboard::None))
-    };
+    training = training.renderer(ReportRenderer::new(show));
     let result = training.launch(Learner::new(model, optimizer, settings.schedule));
-    drop(result); // closes the dashboard
+    drop(result);
+    drop(terminal);
     let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
     outcome.take().unwrap_or_else(|| {
         Err(Error::Usage {
@@ -124,20 +158,8 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     })
 }
 
-/// Lets Ctrl-C and SIGTERM finish the step, write a checkpoint and leave; a second one kills at once.
-fn stop_on_signals(interrupter: &Interrupter) -> Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
-        .map_err(Error::io("listen to signals for", "this process"))?;
-    let interrupter = interrupter.clone();
-    std::thread::spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            interrupter.stop(Some("asked to stop by a signal"));
-        }
-        if signals.next().is_some() {
-            std::process::exit(130);
-        }
-    });
-    Ok(())
+/// The backend that computes and its device, as Burn calls them.
+fn backend_name<B: BertAutodiffBackend, M: Task<B>>(model: &M) -> String {
+    let device = model.devices().into_iter().next().unwrap_or_default();
+    format!("{} {device:?}", B::InnerBackend::name(&device))
 }

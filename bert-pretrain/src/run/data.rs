@@ -108,13 +108,13 @@ pub(super) fn sample_data(directory: &Path, seed: u64, json: bool) -> Result<()>
     let value = json!(
         files
             .iter()
-            .map(|file| json!({"path": file.path, "rows": file.rows, "description": file.description}))
+            .map(|file| json!({"path": file.path, "rows": file.rows, "what": file.what}))
             .collect::<Vec<_>>()
     );
     print(json, &value, || {
         let lines = files.iter().map(|file| {
             let path = file.path.display().to_string();
-            format!("{path:<48} {:>7}  {}", file.rows, file.description)
+            format!("{path:<48} {:>7}  {}", file.rows, file.what)
         });
         lines.collect::<Vec<_>>().join("\n")
     })

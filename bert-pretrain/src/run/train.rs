@@ -35,6 +35,8 @@ pub(super) fn train(
     dashboard: Dashboard,
     log_level: log::LevelFilter,
 ) -> Result<()> {
+    // Refused before the corpus is prepared, not after.
+    let dashboard = dashboard.resolve()?;
     let checkpoints = Checkpoints::new(&config.run_dir, config.training.keep_checkpoints);
     let checkpoint = match (checkpoints.newest()?, resume) {
         (Some(checkpoint), true) => Some(checkpoint),

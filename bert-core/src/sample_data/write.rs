@@ -1,0 +1,258 @@
+//! The sample as files, in the formats that people bring their own data in.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::articles::{Document, document};
+use super::entities::{TaggedSentence, entities};
+use super::pairs::pairs;
+use super::questions::{question_file, questions};
+use super::sentiment::sentiment;
+use crate::error::Result;
+use crate::files::write_atomically_with;
+
+/// How many documents the corpus has unless asked otherwise: about 4 MB of text and 0.9 million WordPieces, so
+/// that a first run of some hundred steps sees most sentences only a few times.
+pub const DEFAULT_DOCUMENTS: usize = 4000;
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where.
+    pub path: PathBuf,
+    /// How many documents, rows, sentences or questions it has.
+    pub rows: usize,
+    /// What they are: "documents", "reviews" and so on.
+    pub what: &'static str,
+}
+
+/// The first `documents` documents of a seed, made as they are asked for.
+pub fn corpus(seed: u64, documents: usize) -> impl Iterator<Item = Document> + Send {
+    (0..documents as u64).map(move |index| document(seed, index))
+}
+
+/// Writes the first `documents` documents of a seed as text: a sentence a line, an empty line between documents.
+///
+/// # Errors
+/// What `to` returns.
+pub fn corpus_text(seed: u64, documents: usize, to: &mut impl Write) -> io::Result<()> {
+    for (index, document) in corpus(seed, documents).enumerate() {
+        if index > 0 {
+            writeln!(to)?;
+        }
+        for sentence in &document.sentences {
+            writeln!(to, "{sentence}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the corpus and the four labelled sets into a directory, which is created if need be. Files of these
+/// names are replaced; others are left alone.
+///
+/// # Errors
+/// [`crate::error::Error::Io`]; files written before it are complete.
+pub fn write(directory: &Path, seed: u64) -> Result<Vec<Written>> {
+    let mut to = Writer {
+        directory,
+        written: Vec::new(),
+    };
+    to.file("corpus.txt", DEFAULT_DOCUMENTS, "documents", |file| {
+        corpus_text(seed, DEFAULT_DOCUMENTS, file)
+    })?;
+    for (split, rows) in sentiment(seed).named() {
+        to.file(
+            &format!("sentiment/{split}.tsv"),
+            rows.len(),
+            "reviews",
+            |file| {
+                table(
+                    file,
+                    ["text", "label"],
+                    rows.iter().map(|row| [row.text.as_str(), row.label]),
+                )
+            },
+        )?;
+    }
+    for (split, rows) in entities(seed).named() {
+        to.file(
+            &format!("entities/{split}.txt"),
+            rows.len(),
+            "sentences",
+            |file| columns(file, rows),
+        )?;
+    }
+    for (split, rows) in pairs(seed).named() {
+        to.file(&format!("pairs/{split}.tsv"), rows.len(), "pairs", |file| {
+            let cells = rows
+                .iter()
+                .map(|row| [row.text.as_str(), &row.text_pair, row.label]);
+            table(file, ["text", "text_pair", "label"], cells)
+        })?;
+    }
+    for (split, articles) in questions(seed).named() {
+        let paragraphs = articles.iter().flat_map(|article| &article.paragraphs);
+        let asked = paragraphs.map(|paragraph| paragraph.qas.len()).sum();
+        to.file(
+            &format!("questions/{split}.json"),
+            asked,
+            "questions",
+            |file| {
+                serde_json::to_writer_pretty(&mut *file, &question_file(articles))?;
+                writeln!(file)
+            },
+        )?;
+    }
+    to.file("README.txt", 1, "note", |file| {
+        file.write_all(README.as_bytes())
+    })?;
+    Ok(to.written)
+}
+
+struct Writer<'a> {
+    directory: &'a Path,
+    written: Vec<Written>,
+}
+
+impl Writer<'_> {
+    fn file(
+        &mut self,
+        name: &str,
+        rows: usize,
+        what: &'static str,
+        fill: impl FnOnce(&mut io::BufWriter<std::fs::File>) -> io::Result<()>,
+    ) -> Result<()> {
+        let path = self.directory.join(name);
+        write_atomically_with(&path, fill)?;
+        self.written.push(Written { path, rows, what });
+        Ok(())
+    }
+}
+
+/// A header row and rows, separated by tabs. No cell has a tab, a line break or a quotation mark: tested.
+fn table<'a, const N: usize>(
+    to: &mut impl Write,
+    header: [&str; N],
+    rows: impl Iterator<Item = [&'a str; N]>,
+) -> io::Result<()> {
+    writeln!(to, "{}", header.join("\t"))?;
+    for row in rows {
+        writeln!(to, "{}", row.join("\t"))?;
+    }
+    Ok(())
+}
+
+/// A token and its tag a line, an empty line after each sentence.
+fn columns(to: &mut impl Write, sentences: &[TaggedSentence]) -> io::Result<()> {
+    for sentence in sentences {
+        for token in sentence {
+            writeln!(to, "{} {}", token.text, token.tag)?;
+        }
+        writeln!(to)?;
+    }
+    Ok(())
+}
+
+const README: &str = "\
+Sample data: the gazette of made-up towns
+
+Everything here was generated by a program from a grammar and word lists of its own. Nobody wrote these
+articles, nothing in them happened, and every person and town in them is made up, whoever else may have the
+name. The same seed gives the same files. They are small and regular on purpose: good for seeing that
+training works, and for tests, but a score on them says nothing about real text.
+
+corpus.txt                 articles to pre-train on: a sentence a line, an empty line between articles
+sentiment/{train,valid,test}.tsv   text, label: reviews, \"positive\" or \"negative\"
+entities/{train,valid,test}.txt    two columns, token and tag: names in IOB2, PER, LOC, ORG and MISC
+pairs/{train,valid,test}.tsv       text, text_pair, label: \"entailment\", \"neutral\" or \"contradiction\"
+questions/{train,valid,test}.json  questions about short articles as in SQuAD 2.0; a third have no answer
+
+No row is in two splits. The .tsv files have a header row. All text is UTF-8.
+
+Licence: MIT OR Apache-2.0, as the program that generated it.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(seed: u64, documents: usize) -> String {
+        let mut bytes = Vec::new();
+        corpus_text(seed, documents, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_text_has_a_sentence_a_line_and_an_empty_line_between_documents() {
+        let expected: Vec<_> = (0..7)
+            .map(|index| document(3, index).sentences.join("\n"))
+            .collect();
+        assert_eq!(text(3, 7), expected.join("\n\n") + "\n");
+        assert_eq!(text(3, 0), "");
+    }
+
+    #[test]
+    fn writing_twice_gives_the_same_bytes_and_leaves_other_files_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let bystander = directory.path().join("mine.txt");
+        std::fs::write(&bystander, "mine").unwrap();
+        let read = |written: &[Written]| -> Vec<_> {
+            written
+                .iter()
+                .map(|file| std::fs::read(&file.path).unwrap())
+                .collect()
+        };
+        let first = write(directory.path(), 5).unwrap();
+        assert_eq!(first.len(), 1 + 4 * 3 + 1);
+        let before = read(&first);
+        let second = write(directory.path(), 5).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(before, read(&second));
+        assert_eq!(std::fs::read(bystander).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn tables_have_as_many_cells_in_every_row_and_the_rows_that_were_reported() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in write(directory.path(), 6).unwrap() {
+            let content = std::fs::read_to_string(&file.path).unwrap();
+            match file
+                .path
+                .extension()
+                .and_then(|extension| extension.to_str())
+            {
+                Some("tsv") => {
+                    let cells = if file.what == "pairs" { 3 } else { 2 };
+                    assert!(
+                        content
+                            .lines()
+                            .all(|line| line.split('\t').count() == cells)
+                    );
+                    assert!(!content.contains('"'));
+                    assert_eq!(content.lines().count(), 1 + file.rows);
+                }
+                Some("json") => {
+                    let json: serde_json::Value = serde_json::from_str(&content).unwrap();
+                    assert_eq!(json["version"], "v2.0");
+                    assert_eq!(content.matches("\"is_impossible\"").count(), file.rows);
+                }
+                _ if file.what == "sentences" => {
+                    assert_eq!(
+                        content.lines().filter(|line| line.is_empty()).count(),
+                        file.rows
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_an_error_with_its_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = write(&file, 1).unwrap_err();
+        assert!(error.to_string().contains("file"), "{error}");
+    }
+}
