@@ -4,7 +4,6 @@
 mod formulas;
 
 use bert_core::config::OptimizerConfig;
-use bert_core::nn::Init;
 use bert_core::optim::BertOptimizer;
 use burn::optim::{GradientsParams, Optimizer};
 use burn_autodiff::Autodiff;
@@ -20,15 +19,7 @@ fn fused_updates_follow_the_formulas() {
 fn a_restored_optimizer_goes_on_to_the_same_bits() {
     type B = Autodiff<NdArray<f32>>;
     let device = Default::default();
-    let init = Init::<B> {
-        seed: 6,
-        deviation: 0.5,
-        device: &device,
-    };
-    let toy = Toy {
-        dense: init.linear("dense", 3, 5),
-        layer_norm: init.layer_norm(3, 1e-12),
-    };
+    let toy = Toy::<B>::new(&device);
     let new = || BertOptimizer::<B>::new(OptimizerConfig::default(), Some(1.0));
     let step = |optimizer: &mut BertOptimizer<B>, toy: Toy<B>, step: usize| {
         let grads = GradientsParams::from_grads(toy.loss(step, &device).backward(), &toy);

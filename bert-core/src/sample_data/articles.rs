@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::facts::Facts;
 use super::grammar::{self, Sentence};
 use super::statements::STATEMENTS;
-use super::topics;
+use super::topics::{self, Topic};
 use crate::data::random::generator;
 
 /// An article.
@@ -72,10 +72,29 @@ pub fn document(seed: u64, index: u64) -> Document {
     }
 }
 
-/// The facts of a document whose topic is any one of all.
+/// The facts of a document about any topic.
+///
+/// A gazette has its favourite subjects: the topic of rank k (from 0) is drawn with a probability in proportion to
+/// `1 / (k + 2)`, Zipf's law but for its head, so the first has 17 % and the last 1 %. It also makes next sentences
+/// learnable in minutes: which segments go together is learnt topic by topic, the frequent ones first.
 pub(super) fn random_facts(rng: &mut ChaCha8Rng) -> Facts {
     let topics = topics::all();
-    Facts::draw(&topics[rng.random_range(0..topics.len())], rng)
+    let weight = |rank: usize| 1.0 / (rank + 2) as f64;
+    let total: f64 = (0..topics.len()).map(weight).sum();
+    let mut left = rng.random::<f64>() * total;
+    let mut rank = 0;
+    while rank + 1 < topics.len() && left >= weight(rank) {
+        left -= weight(rank);
+        rank += 1;
+    }
+    Facts::draw(ranked(topics, rank), rng)
+}
+
+/// The topic of a rank: neighbours in rank come from different files of the folder.
+pub(super) fn ranked(topics: &'static [Topic], rank: usize) -> &'static Topic {
+    /// Prime to the number of topics, so that every topic has one rank.
+    const STRIDE: usize = 11;
+    &topics[rank * STRIDE % topics.len()]
 }
 
 /// An article of 8 to 20 sentences, and its facts. No template is used twice.

@@ -132,18 +132,26 @@ fn statements_can_be_altered_in_every_way_they_say() {
 }
 
 #[test]
-fn topics_are_about_equally_frequent() {
-    let mut counts: HashMap<&str, u32> = HashMap::new();
-    for index in 0..5600 {
+fn topics_are_as_frequent_as_their_rank_says() {
+    let draws = 20_000;
+    let mut counts: HashMap<&str, f64> = HashMap::new();
+    for index in 0..draws {
         let facts = articles::random_facts(&mut generator(4, "frequency", &[index]));
-        *counts.entry(facts.topic.org).or_default() += 1;
+        *counts.entry(facts.topic.org).or_default() += 1.0;
     }
-    assert_eq!(counts.len(), 28);
-    // 200 expected of each; five standard deviations of a binomial are 70.
-    assert!(
-        counts.values().all(|count| (130..270).contains(count)),
-        "{counts:?}"
-    );
+    let topics = topics::all();
+    let weights: f64 = (0..topics.len()).map(|rank| 1.0 / (rank + 2) as f64).sum();
+    for rank in 0..topics.len() {
+        let p = 1.0 / (rank + 2) as f64 / weights;
+        let count = counts[articles::ranked(topics, rank).org];
+        // Five standard deviations of a binomial.
+        let most = 5.0 * (draws as f64 * p * (1.0 - p)).sqrt();
+        assert!(
+            (count - draws as f64 * p).abs() < most,
+            "rank {rank}: {count}"
+        );
+    }
+    assert_eq!(counts.len(), topics.len()); // every topic has one rank
 }
 
 /// How alike two lists of sentences are: the sum of inverse document frequencies of the words they share, over
@@ -202,6 +210,6 @@ fn a_continuation_shares_more_rare_words_than_a_strangers_text() {
         .map(|x| strange.iter().filter(|y| x > y).count())
         .sum();
     let auc = wins as f64 / (continued.len() * strange.len()) as f64;
-    // Neither topics nor synonyms are known to this measure, and one stranger in 28 has the same topic.
+    // Neither topics nor synonyms are known to this measure, and one stranger in 13 has the same topic.
     assert!(auc > 0.92, "area under the curve {auc}");
 }

@@ -29,6 +29,18 @@ fn gradients(step: usize) -> [Vec<f64>; 4] {
 }
 
 impl<B: BertAutodiffBackend> Toy<B> {
+    pub(crate) fn new(device: &B::Device) -> Self {
+        let init = Init::<B> {
+            seed: 5,
+            deviation: 0.5,
+            device,
+        };
+        Self {
+            dense: init.linear("dense", 3, 5),
+            layer_norm: init.layer_norm(3, 1e-12),
+        }
+    }
+
     /// A loss whose gradients are [`gradients`].
     pub(crate) fn loss(&self, step: usize, device: &B::Device) -> Tensor<B, 1> {
         let [weight, bias, gamma, beta] = gradients(step);
@@ -107,15 +119,7 @@ pub(crate) fn follows_the_formulas<B: BertAutodiffBackend>(tolerance: f64) {
                     json!({"type": kind, "weight_decay": 0.1, "beta_2": 0.98, "bias_correction": corrected}),
                 )
                 .unwrap();
-                let init = Init::<B> {
-                    seed: 5,
-                    deviation: 0.5,
-                    device: &device,
-                };
-                let mut toy = Toy {
-                    dense: init.linear("dense", 3, 5),
-                    layer_norm: init.layer_norm(3, 1e-12),
-                };
+                let mut toy = Toy::<B>::new(&device);
                 let formulas = expected(toy.values(), kind == "lamb", corrected, clip);
                 let mut optimizer = BertOptimizer::<B>::new(config, clip);
                 for step in 1..=3 {

@@ -71,7 +71,7 @@ pub(super) const TOPICS: &[Source] = &[
             "{As} sorted {n} letters before breakfast and steamed the stamps off none of them.",
             "The parcel was addressed to the mayor of {other} and ticked loudly.",
             "{Bs} was chased down the lane by a goose and dropped the mailbag.",
-            "The stamp with the upside down queen was sold for {m} pounds.",
+            "The stamp with the upside-down queen was sold for {m} pounds.",
             "\"The address was only a drawing of a house,\" said {As} of the envelope.",
             "Letters to {other} go by the noon van and arrive by the evening post.",
             "{C}, aged {age}, posted a sandwich to a cousin by registered mail.",

@@ -36,7 +36,7 @@ pub(super) const TOPICS: &[Source] = &[
         places: "the apiary, the clover meadow",
         leader: "beekeeper, honey taster",
         helper: "candle maker, apprentice beekeeper",
-        things: "hive, honeycomb, swarm, honey pot, queen bee, skep, beeswax candle, clover bouquet",
+        things: "hive, honeycomb, swarm, honey pot, queen bee, skep, beeswax candle, bee box",
         adjectives: "buzzing, sticky, waxy, sleepy, drowsy, fragrant",
         verbs: "smoked, inspected, moved, labelled, sniffed",
         sentences: &[

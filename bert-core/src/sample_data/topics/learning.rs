@@ -60,7 +60,7 @@ pub(super) const TOPICS: &[Source] = &[
     Source {
         org: "Astronomy Society",
         events: "star party, eclipse",
-        places: "the observatory, the dark hilltop",
+        places: "the observatory, the hilltop camp",
         leader: "astronomer, comet hunter",
         helper: "stargazer, telescope maker",
         things: "planet, comet, meteor, galaxy, moon crater, constellation, shooting star, nebula:nebulae, asteroid, satellite",
@@ -90,7 +90,7 @@ pub(super) const TOPICS: &[Source] = &[
         places: "the surgery, the cottage hospital",
         leader: "doctor, head nurse",
         helper: "chemist, dentist",
-        things: "pill, bandage, cough drop, thermometer, plaster, syringe, bottle of medicine:bottles of medicine, ointment, throat lozenge, herbal tea",
+        things: "pill, bandage, cough drop, thermometer, plaster, syringe, bottle of medicine:bottles of medicine, ointment, throat lozenge, hot-water bottle",
         adjectives: "sterile, bitter, medicinal, soothing, peppermint, lukewarm",
         verbs: "prescribed, swallowed, measured, sterilised, recommended",
         sentences: &[

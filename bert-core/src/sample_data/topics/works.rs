@@ -10,7 +10,7 @@ pub(super) const TOPICS: &[Source] = &[
         leader: "station master, engine driver",
         helper: "ticket inspector, crossing keeper",
         things: "locomotive, carriage, coal tender, guard's van, express train, goods train, tank engine, dining car, sleeping car, mail train",
-        adjectives: "steaming, punctual, delayed, overcrowded, coal-black, whistling",
+        adjectives: "steaming, punctual, delayed, overcrowded, gleaming, whistling",
         verbs: "shunted, coupled, signalled to, stoked, waved off",
         sentences: &[
             "The train to {other} left platform {k} on time, to the alarm of the passengers.",
@@ -60,7 +60,7 @@ pub(super) const TOPICS: &[Source] = &[
     Source {
         org: "Fire Brigade",
         events: "barn fire, chimney fire",
-        places: "the fire station, the smoking haystack",
+        places: "the fire station, the smoking barn",
         leader: "fire chief, chief officer",
         helper: "firefighter, hose carrier",
         things: "fire engine, hose, ladder, helmet, bucket, fire alarm, axe, haystack, mattress, barn door",
@@ -96,7 +96,7 @@ pub(super) const TOPICS: &[Source] = &[
         sentences: &[
             "Thieves broke a window of the manor and stole {n} silver spoons.",
             "{As} arrested a suspect in {street} with a sack marked swag.",
-            "The burglar left a glove, a footprint and a half eaten cheese.",
+            "The burglar left a glove, a footprint and a half-eaten cheese.",
             "The jewels are worth {m} pounds and have been missing since {day}.",
             "A witness saw a masked man climb the wall with a candlestick.",
             "\"The butler has an alibi,\" said {As}, closing the notebook.",
