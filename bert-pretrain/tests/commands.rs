@@ -111,6 +111,89 @@ fn a_resumed_run_ends_with_the_bits_of_one_that_went_straight_through() {
 }
 
 #[test]
+fn a_loss_that_is_not_finite_ends_the_run_with_its_step_and_its_documents() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::write(root.join("c.json"), CONFIG).unwrap();
+    let mut arguments = vec!["train", "c.json", "--dashboard", "none"];
+    for set in [
+        "optimizer.learning_rate=1e30",
+        "schedule.type=constant",
+        "training.max_gradient_norm=null",
+        "training.steps=20",
+    ] {
+        arguments.extend(["--set", set]);
+    }
+    let output = run(root, &arguments);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in [
+        " is not finite at step ",
+        "documents",
+        "lower optimizer.learning_rate",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!root.join("run/model").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_asked_to_stop_leaves_a_checkpoint_to_go_on_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::write(root.join("c.json"), CONFIG).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bert-pretrain"))
+        .current_dir(root)
+        .args([
+            "train",
+            "c.json",
+            "--dashboard",
+            "plain",
+            "--set",
+            "training.steps=1000000",
+        ])
+        .args(["--set", "training.checkpoint_every_steps=1000000"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let metrics = root.join("run/metrics.jsonl");
+    let running = || std::fs::metadata(&metrics).is_ok_and(|file| file.len() > 0);
+    for _ in 0..600 {
+        if running() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(running(), "no step was logged in a minute");
+    let mut kill = Command::new("kill");
+    kill.args(["-TERM", &child.id().to_string()]);
+    assert!(kill.status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    let checkpoint = std::fs::read_dir(root.join("run/checkpoints"))
+        .unwrap()
+        .next();
+    let name = checkpoint.unwrap().unwrap().file_name();
+    let step: u64 = name.to_str().unwrap()["step-".len()..].parse().unwrap();
+
+    let steps = format!("training.steps={}", step + 1);
+    let resumed = run(
+        root,
+        &[
+            "train",
+            "c.json",
+            "--dashboard",
+            "none",
+            "--resume",
+            "--set",
+            &steps,
+        ],
+    );
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert!(root.join("run/model/model.safetensors").is_file());
+}
+
+#[test]
 fn mistakes_are_told_in_one_line_with_exit_code_two() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();

@@ -10,8 +10,8 @@ use super::display;
 use super::metrics::OF_STEPS;
 use super::renderer::{Report, Show, Split};
 
-/// Columns of a line that goes to a file; in a terminal it fits its width.
-const COLUMNS: usize = 120;
+/// Columns of a line that goes to a file, enough for all metrics of pre-training; in a terminal it fits its width.
+const COLUMNS: usize = 160;
 
 /// The lines of a run.
 pub(super) struct PlainLines {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_line_fits_its_columns_and_leaves_out_the_last_metrics() {
         let left = Some(Duration::from_secs(3723));
-        let line = line(&report(Split::Train, &TRAIN), left, COLUMNS);
+        let line = line(&report(Split::Train, &TRAIN), left, 120);
         assert_eq!(
             line,
             "   40/12000 1:02:03 left  train  loss 7.123  mlm_loss 6.430  mlm_acc 0.125  \

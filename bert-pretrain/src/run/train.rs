@@ -258,7 +258,9 @@ fn report(config: &PretrainConfig, outcome: &Outcome) -> String {
     }
     let command = "cargo run --release -p bert-pretrain --";
     let mask = match config.corpus {
-        CorpusConfig::Sample { .. } => "The [MASK] of the town opened the fair.",
+        CorpusConfig::Sample { .. } => {
+            "The striker headed the [MASK] into the net in the final minute."
+        }
         _ => "This is a [MASK].",
     };
     text + &format!(
