@@ -9,6 +9,12 @@
 //! | [`data`] | deterministic randomness, packed batches |
 //! | [`ops`] | the operations of BERT, each with its backward step |
 //! | [`nn`], [`model`] | the layers and the models, named as in checkpoints |
+//! | [`optim`] | AdamW and LAMB with global-norm clipping, learning-rate schedules |
+//! | [`tokenizer`] | WordPiece: learning, reading, writing and using it |
+//! | [`weights`] | model directories, with Hugging Face's names and layout |
+//! | [`train`] | the training loop in burn-train's learner, its checkpoints and its dashboard |
+//! | [`backend`] | from a configuration to a concrete backend |
+//! | [`sample_data`] | the built-in corpus and labelled sets |
 
 pub mod backend;
 pub mod config;
