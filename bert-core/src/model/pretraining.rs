@@ -1,7 +1,6 @@
 //! Pre-training: the masked-LM and next-sentence heads (Devlin et al. 2019, section 3.1).
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -110,7 +109,8 @@ impl<B: BertBackend> BertForPreTraining<B> {
             hidden_states,
             pooled,
         } = self.bert.forward(batch, dropout);
-        let zero = || Tensor::<B, 1>::zeros([1], &pooled.device());
+        let device = pooled.device();
+        let zero = || Tensor::<B, 1>::zeros([1], &device);
         let (mlm_sum, mlm_correct) = if labels.masked_labels.dims()[0] == 0 {
             (zero(), zero())
         } else {
@@ -126,18 +126,15 @@ impl<B: BertBackend> BertForPreTraining<B> {
         let (nsp_sum, nsp_correct) = match labels.next_sentence {
             None => (zero(), zero()),
             Some(next_sentence) => {
-                let logits = self.next_sentence_logits(pooled);
-                let [sequences, _] = logits.dims();
-                let next_sentence = next_sentence.reshape([sequences, 1]);
-                let correct = logits
-                    .clone()
-                    .argmax(1)
-                    .equal(next_sentence.clone())
-                    .float()
-                    .sum();
-                let log_probabilities = log_softmax(logits, 1);
-                let loss = log_probabilities.gather(1, next_sentence).sum().neg();
-                (loss, correct)
+                // Softmax and cross-entropy over a linear map, as for words: its two rows stand for the vocabulary.
+                let head = &self.cls.seq_relationship;
+                let output = B::bert_masked_lm_loss(
+                    primitive(pooled),
+                    primitive(head.weight.val().transpose()),
+                    primitive(head.bias.val()),
+                    next_sentence.into_primitive(),
+                );
+                (tensor(output.loss_sum), tensor(output.correct))
             }
         };
         PreTrainingLoss {
