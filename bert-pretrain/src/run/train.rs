@@ -263,10 +263,14 @@ fn report(config: &PretrainConfig, outcome: &Outcome) -> String {
         }
         _ => "This is a [MASK].",
     };
+    text += &format!(
+        "\nmodel       {run_dir}/model   (transformers: BertForPreTraining.from_pretrained)\n"
+    );
+    if outcome.valid.is_some() {
+        text += &format!("best        {run_dir}/best    (by held-out loss)\n");
+    }
     text + &format!(
-        "\nmodel       {run_dir}/model   (transformers: BertForPreTraining.from_pretrained)\n\
-         best        {run_dir}/best    (by held-out loss)\n\
-         numbers     {run_dir}/metrics.jsonl\n\
+        "numbers     {run_dir}/metrics.jsonl\n\
          \n\
          Try it:\n  {command} fill-mask --model {run_dir}/model \"{mask}\""
     )
