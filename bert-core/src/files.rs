@@ -11,28 +11,40 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Io`]; the target is then as it was before.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomically_with(path, |file| file.write_all(bytes))
+    write_atomically_with(path, |file| {
+        file.write_all(bytes).map_err(Error::io("write", path))
+    })
 }
 
-/// As [`write_atomically`], for content that is produced piece by piece.
+/// As [`write_atomically`], for content that is produced piece by piece. What is not a regular file, such as a pipe or
+/// `/dev/null`, is written to as it stands.
 ///
 /// # Errors
-/// [`Error::Io`]; the target is then as it was before.
+/// What `write` returns, or [`Error::Io`]; the target is then as it was before.
 pub fn write_atomically_with(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
 ) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|target| !target.is_file() && !target.is_dir()) {
+        let file = File::options().write(true).open(path);
+        let mut file = BufWriter::new(file.map_err(Error::io("open", path))?);
+        write(&mut file)?;
+        return file.flush().map_err(Error::io("write", path));
+    }
     let parent = parent_of(path);
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let temporary = temporary_beside(path);
-    let result = (|| {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(&temporary)?);
+    let fill = || {
+        let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
+        let mut file = BufWriter::with_capacity(1 << 20, file);
         write(&mut file)?;
-        file.into_inner().map_err(|e| e.into_error())?.sync_all()
-    })();
-    if let Err(source) = result {
+        let file = file.into_inner().map_err(|error| error.into_error());
+        file.and_then(|file| file.sync_all())
+            .map_err(Error::io("write", path))
+    };
+    if let Err(error) = fill() {
         let _ = fs::remove_file(&temporary);
-        return Err(Error::io("write", path)(source));
+        return Err(error);
     }
     fs::rename(&temporary, path).map_err(Error::io("rename", &temporary))?;
     sync_directory(parent);

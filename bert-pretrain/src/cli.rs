@@ -108,6 +108,20 @@ pub enum Command {
         /// The second
         b: String,
     },
+    /// Hidden states, pooled vectors and scores of texts or ids
+    Features(FeaturesArgs),
+    /// Read a model in any form and write it as safetensors in f32, with today's names
+    Convert {
+        /// A model directory
+        #[arg(long)]
+        model: PathBuf,
+        /// The directory to write; it must not exist yet
+        #[arg(long)]
+        output: PathBuf,
+        /// Results as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Write the built-in corpus and labelled sets
     SampleData {
         /// Where
@@ -149,6 +163,66 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What to compute of which rows.
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// A model directory
+    #[arg(long)]
+    pub model: PathBuf,
+    /// JSON Lines: {"text", "text_pair"?} or {"input_ids", "token_type_ids"?}
+    #[arg(long, value_name = "F.jsonl")]
+    pub input: PathBuf,
+    /// Where to: .jsonl, a row a line, or .safetensors, tensors "ROW.hidden", "ROW.pooled", "ROW.mlm_logits", "ROW.nsp_logits"
+    #[arg(long, value_name = "F.jsonl|F.safetensors")]
+    pub output: PathBuf,
+    /// Which hidden states: 0 are the embeddings, 1 the first layer's; negative counts from the last
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+    pub layer: i64,
+    /// One vector a text instead of one a token
+    #[arg(long, default_value = "none")]
+    pub pooling: Pooling,
+    /// Divide pooled vectors by their length
+    #[arg(long)]
+    pub normalize: bool,
+    /// Scores of the pre-training heads
+    #[arg(long, value_delimiter = ',')]
+    pub heads: Vec<Head>,
+    /// Cut texts that are longer than the model; otherwise they are refused
+    #[arg(long)]
+    pub truncate: bool,
+    /// Tokens computed at a time
+    #[arg(long, default_value_t = 4096)]
+    pub batch_tokens: usize,
+    /// The backend.
+    #[command(flatten)]
+    pub backend: BackendArgs,
+    /// Results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How the tokens of a text become one vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pooling {
+    /// They do not: hidden states of every token
+    None,
+    /// The hidden state of [CLS]
+    Cls,
+    /// The mean of all hidden states, [CLS] and [SEP] included, as sentence-transformers does
+    Mean,
+    /// The model's own pooler, a dense layer over [CLS]
+    Pooler,
+}
+
+/// A pre-training head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Head {
+    /// Scores of every word for every token
+    Mlm,
+    /// Scores of "is next" and "is not"
+    Nsp,
 }
 
 /// A configuration file, and what overrides it.

@@ -150,11 +150,15 @@ impl BertConfig {
             ("model_type", json!("bert")),
             ("position_embedding_type", json!("absolute")),
             ("is_decoder", json!(false)),
+            ("add_cross_attention", json!(false)),
+            ("pruned_heads", json!({})),
             ("tie_word_embeddings", json!(true)),
         ];
         let mut problems = Vec::new();
         for (key, value) in object {
-            if known.contains(&key.as_str()) && !value.is_null() {
+            if value.is_null() {
+                continue; // its default
+            } else if known.contains(&key.as_str()) {
                 ours.insert(key, value);
             } else if let Some((_, right)) = must_be.iter().find(|(name, _)| *name == key)
                 && value != *right

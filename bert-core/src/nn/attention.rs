@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use super::{Init, Linear, ResidualOutput};
 use crate::config::BertConfig;
 use crate::data::packed::Sequences;
+use crate::ops::composed::attention_probabilities;
 use crate::ops::{Activation, AttentionArgs, BertBackend, DropoutKey, primitive, tensor};
 
 /// Queries, keys, values, and attention itself.
@@ -46,22 +47,39 @@ impl<B: BertBackend> SelfAttention<B> {
         sequences: &Sequences<B>,
         dropout: &DropoutKey,
     ) -> Tensor<B, 2> {
-        // One product instead of three: the copy of the weights is small beside it.
-        let parts = [&self.query, &self.key, &self.value];
-        let weight = Tensor::cat(parts.iter().map(|p| p.weight.val()).collect(), 1);
-        let bias = Tensor::cat(parts.iter().map(|p| p.bias.val()).collect(), 0);
-        // [tokens, hidden] -> [tokens, 3 * hidden]
-        let qkv = B::bert_linear(
-            primitive(hidden_states),
-            primitive(weight),
-            primitive(bias),
-            Activation::Identity,
-        );
+        let qkv = self.project(hidden_states);
         let args = AttentionArgs {
             heads: self.num_attention_heads,
             dropout: dropout.next(self.attention_probs_dropout_prob),
         };
-        tensor(B::bert_attention(qkv, sequences, args))
+        tensor(B::bert_attention(primitive(qkv), sequences, args))
+    }
+
+    /// What every token attends to, for looking at.
+    ///
+    /// # Shapes
+    /// `[tokens, hidden] -> [sequences, heads, longest, longest]`; what lies beyond a sequence's end has no meaning.
+    pub fn probabilities(
+        &self,
+        hidden_states: Tensor<B, 2>,
+        sequences: &Sequences<B>,
+    ) -> Tensor<B, 4> {
+        let qkv = self.project(hidden_states);
+        attention_probabilities(qkv, sequences, self.num_attention_heads)
+    }
+
+    /// Queries, keys and values side by side: `[tokens, hidden] -> [tokens, 3 * hidden]`
+    fn project(&self, hidden_states: Tensor<B, 2>) -> Tensor<B, 2> {
+        // One product instead of three: the copy of the weights is small beside it.
+        let parts = [&self.query, &self.key, &self.value];
+        let weight = Tensor::cat(parts.iter().map(|p| p.weight.val()).collect(), 1);
+        let bias = Tensor::cat(parts.iter().map(|p| p.bias.val()).collect(), 0);
+        tensor(B::bert_linear(
+            primitive(hidden_states),
+            primitive(weight),
+            primitive(bias),
+            Activation::Identity,
+        ))
     }
 }
 

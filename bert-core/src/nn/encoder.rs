@@ -42,4 +42,22 @@ impl<B: BertBackend> Encoder<B> {
             layer.forward(hidden_states, sequences, dropout)
         })
     }
+
+    /// What goes into the first layer, then the output of every layer.
+    ///
+    /// # Shapes
+    /// `[tokens, hidden] -> (num_hidden_layers + 1) x [tokens, hidden]`
+    pub fn all_hidden_states(
+        &self,
+        embedded: Tensor<B, 2>,
+        sequences: &Sequences<B>,
+        dropout: &DropoutKey,
+    ) -> Vec<Tensor<B, 2>> {
+        let mut all = vec![embedded];
+        for layer in &self.layer {
+            let below = all[all.len() - 1].clone();
+            all.push(layer.forward(below, sequences, dropout));
+        }
+        all
+    }
 }

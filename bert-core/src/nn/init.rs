@@ -1,7 +1,7 @@
 //! Initial weights: a truncated normal for matrices, zero biases, unit layer norms (Devlin et al. 2019; its code
 //! truncates at two standard deviations, which Hugging Face does not).
 
-use burn::module::Param;
+use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
@@ -12,7 +12,8 @@ use crate::data::random::generator;
 /// Makes the initial parameters of one model.
 ///
 /// Values are drawn on the host as a function of (seed, parameter name), so that every backend starts from the same
-/// weights, whatever the order of the draws.
+/// weights, whatever the order of the draws. They are drawn when a parameter is first looked at: one that is loaded
+/// from a file first never is.
 #[derive(Debug, Clone)]
 pub struct Init<'a, B: Backend> {
     /// The seed of the whole model.
@@ -26,10 +27,7 @@ pub struct Init<'a, B: Backend> {
 impl<B: Backend> Init<'_, B> {
     /// A matrix of truncated normals.
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Param<Tensor<B, 2>> {
-        Param::from_data(
-            TensorData::new(self.normals(name, shape), shape),
-            self.device,
-        )
+        self.table(name, shape, None)
     }
 
     /// An embedding table whose row `zero_row` is zero.
@@ -39,32 +37,32 @@ impl<B: Backend> Init<'_, B> {
         shape: [usize; 2],
         zero_row: Option<usize>,
     ) -> Param<Tensor<B, 2>> {
-        let mut values = self.normals(name, shape);
-        if let Some(row) = zero_row.and_then(|row| values.chunks_mut(shape[1]).nth(row)) {
-            row.fill(0.0);
-        }
-        Param::from_data(TensorData::new(values, shape), self.device)
-    }
-
-    fn normals(&self, name: &str, [rows, columns]: [usize; 2]) -> Vec<f32> {
-        let mut random = generator(self.seed, name, &[]);
-        let mut values = Vec::with_capacity(rows * columns);
-        while values.len() < rows * columns {
-            // Box and Muller's pair, without those beyond two deviations.
-            let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-            let angle = std::f64::consts::TAU * random.random::<f64>();
-            for value in [radius * angle.cos(), radius * angle.sin()] {
-                if value.abs() <= 2.0 && values.len() < rows * columns {
-                    values.push((value * self.deviation) as f32);
-                }
+        let (seed, deviation, name) = (self.seed, self.deviation, name.to_string());
+        self.parameter(shape, move || {
+            let mut values = normals(seed, &name, deviation, shape);
+            if let Some(row) = zero_row.and_then(|row| values.chunks_mut(shape[1]).nth(row)) {
+                row.fill(0.0);
             }
-        }
-        values
+            values
+        })
     }
 
     /// A vector of one value.
     pub fn vector(&self, value: f32, length: usize) -> Param<Tensor<B, 1>> {
-        Param::from_data(TensorData::new(vec![value; length], [length]), self.device)
+        self.parameter([length], move || vec![value; length])
+    }
+
+    fn parameter<const D: usize>(
+        &self,
+        shape: [usize; D],
+        values: impl Fn() -> Vec<f32> + Send + Sync + 'static,
+    ) -> Param<Tensor<B, D>> {
+        let init = move |device: &B::Device, is_trained: bool| {
+            let data = TensorData::new(values(), shape);
+            Tensor::from_data(data, device).set_require_grad(is_trained)
+        };
+        let device = self.device.clone();
+        Param::uninitialized(ParamId::new(), init, device, true, shape.into())
     }
 
     /// A linear map.
@@ -83,4 +81,20 @@ impl<B: Backend> Init<'_, B> {
             eps,
         }
     }
+}
+
+fn normals(seed: u64, name: &str, deviation: f64, [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let mut random = generator(seed, name, &[]);
+    let mut values = Vec::with_capacity(rows * columns);
+    while values.len() < rows * columns {
+        // Box and Muller's pair, without those beyond two deviations.
+        let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
+        let angle = std::f64::consts::TAU * random.random::<f64>();
+        for value in [radius * angle.cos(), radius * angle.sin()] {
+            if value.abs() <= 2.0 && values.len() < rows * columns {
+                values.push((value * deviation) as f32);
+            }
+        }
+    }
+    values
 }

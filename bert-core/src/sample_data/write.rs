@@ -8,7 +8,7 @@ use super::entities::{TaggedSentence, entities};
 use super::pairs::pairs;
 use super::questions::{question_file, questions};
 use super::sentiment::sentiment;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::write_atomically_with;
 
 /// How many documents the corpus has unless asked otherwise: about 4 MB of text and 0.9 million WordPieces, so
@@ -123,7 +123,7 @@ impl Writer<'_> {
         fill: impl FnOnce(&mut io::BufWriter<std::fs::File>) -> io::Result<()>,
     ) -> Result<()> {
         let path = self.directory.join(name);
-        write_atomically_with(&path, fill)?;
+        write_atomically_with(&path, |file| fill(file).map_err(Error::io("write", &path)))?;
         self.written.push(Written { path, rows, what });
         Ok(())
     }

@@ -26,7 +26,7 @@ pub(super) fn normalizer(lowercase: bool) -> BertNormalizer {
 pub(super) fn assemble(
     model: WordPiece,
     vocabulary: &std::collections::HashMap<String, u32>,
-    lowercase: bool,
+    normalizer: BertNormalizer,
 ) -> Result<BertTokenizer> {
     let id = |token: &str| {
         vocabulary
@@ -40,7 +40,7 @@ pub(super) fn assemble(
     );
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
-        .with_normalizer(Some(normalizer(lowercase)))
+        .with_normalizer(Some(normalizer))
         .map_err(failed("set the normaliser"))?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(processor));
@@ -49,12 +49,14 @@ pub(super) fn assemble(
     tokenizer
         .add_special_tokens(special)
         .map_err(failed("add the special tokens"))?;
-    BertTokenizer::new(tokenizer, lowercase)
+    BertTokenizer::new(tokenizer)
 }
 
 impl BertTokenizer {
     /// Reads a directory with `tokenizer.json` or `vocab.txt`, or one of those files. Padding and truncation that a
-    /// `tokenizer.json` may have built in are taken out.
+    /// `tokenizer.json` may have built in are taken out. What a `tokenizer_config.json` beside it says about case, accents
+    /// and ideographs counts, as in transformers; where it is silent the `tokenizer.json` does, or the defaults of uncased
+    /// models.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Tokenizer`], or [`Error::Usage`] where it is not a BERT tokenizer.
@@ -98,9 +100,11 @@ impl BertTokenizer {
         let mut config = special.clone();
         if let Value::Object(config) = &mut config {
             config.insert("tokenizer_class".into(), json!("BertTokenizer"));
-            config.insert("do_lower_case".into(), json!(self.lowercase));
-            config.insert("strip_accents".into(), Value::Null);
-            config.insert("tokenize_chinese_chars".into(), json!(true));
+            let normalizer = self.normalizer;
+            config.insert("do_lower_case".into(), json!(normalizer.lowercase));
+            config.insert("strip_accents".into(), json!(normalizer.strip_accents));
+            let ideographs = normalizer.handle_chinese_chars;
+            config.insert("tokenize_chinese_chars".into(), json!(ideographs));
         }
         for (name, value) in [
             ("special_tokens_map.json", special),
@@ -121,11 +125,39 @@ fn read_json(path: &Path) -> Result<BertTokenizer> {
     if !matches!(tokenizer.get_model(), ModelWrapper::WordPiece(_)) {
         return Err(unusable("its model is not WordPiece".into()));
     }
-    let lowercase = match tokenizer.get_normalizer() {
-        Some(NormalizerWrapper::BertNormalizer(normalizer)) => normalizer.lowercase,
-        _ => return Err(unusable("its normaliser is not BertNormalizer".into())),
-    };
-    BertTokenizer::new(tokenizer, lowercase)
+    let normalizer = with_settings(bert_normalizer(&tokenizer)?, path)?;
+    tokenizer
+        .with_normalizer(Some(normalizer))
+        .map_err(failed("set the normaliser"))?;
+    BertTokenizer::new(tokenizer)
+}
+
+/// The normaliser of a tokenizer, which must be BERT's.
+pub(super) fn bert_normalizer(tokenizer: &Tokenizer) -> Result<BertNormalizer> {
+    match tokenizer.get_normalizer() {
+        Some(NormalizerWrapper::BertNormalizer(normalizer)) => Ok(*normalizer),
+        _ => Err(unusable("its normaliser is not BertNormalizer".into())),
+    }
+}
+
+/// The normaliser with what the `tokenizer_config.json` beside a file says.
+fn with_settings(mut normalizer: BertNormalizer, path: &Path) -> Result<BertNormalizer> {
+    let config = path.with_file_name("tokenizer_config.json");
+    if !config.is_file() {
+        return Ok(normalizer);
+    }
+    let value = crate::config::read_value(&config)?;
+    let setting = |key: &str| value.get(key).and_then(Value::as_bool);
+    if let Some(lowercase) = setting("do_lower_case") {
+        normalizer.lowercase = lowercase;
+    }
+    if let Some(ideographs) = setting("tokenize_chinese_chars") {
+        normalizer.handle_chinese_chars = ideographs;
+    }
+    if let Some(strip_accents) = setting("strip_accents") {
+        normalizer.strip_accents = Some(strip_accents);
+    }
+    Ok(normalizer)
 }
 
 fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
@@ -135,17 +167,12 @@ fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
         .enumerate()
         .map(|(id, token)| (token.to_string(), id as u32))
         .collect();
-    let config = path.with_file_name("tokenizer_config.json");
-    let lowercase = if config.is_file() {
-        let value = crate::config::read_value(&config)?;
-        value.get("do_lower_case").and_then(Value::as_bool) != Some(false)
-    } else {
-        true // the default of Hugging Face's BertTokenizer
-    };
+    // Lower case is the default of Hugging Face's BertTokenizer.
+    let normalizer = with_settings(normalizer(true), path)?;
     let model = WordPiece::builder()
         .vocab(vocabulary.clone().into_iter().collect::<AHashMap<_, _>>())
         .unk_token("[UNK]".to_string())
         .build()
         .map_err(failed("build the WordPiece model"))?;
-    assemble(model, &vocabulary, lowercase)
+    assemble(model, &vocabulary, normalizer)
 }

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokenizers::{EncodeInput, InputSequence, Tokenizer};
+use tokenizers::Tokenizer;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 
 use crate::error::{Error, Result};
 
@@ -45,7 +47,7 @@ pub struct Encoding {
 pub struct BertTokenizer {
     tokenizer: Arc<Tokenizer>,
     special: SpecialTokens,
-    lowercase: bool,
+    normalizer: BertNormalizer,
     /// Tokens by id.
     vocabulary: Arc<[String]>,
     /// Tells this tokenizer from every other of the process; clones share it, as they share everything.
@@ -61,7 +63,7 @@ thread_local! {
 }
 
 impl BertTokenizer {
-    fn new(tokenizer: Tokenizer, lowercase: bool) -> Result<Self> {
+    fn new(tokenizer: Tokenizer) -> Result<Self> {
         let mut entries: Vec<(String, u32)> = tokenizer.get_vocab(true).into_iter().collect();
         entries.sort_by_key(|(_, id)| *id);
         for (index, (token, id)) in entries.iter().enumerate() {
@@ -87,7 +89,7 @@ impl BertTokenizer {
         Ok(Self {
             instance: INSTANCES.fetch_add(1, Ordering::Relaxed) + 1,
             special,
-            lowercase,
+            normalizer: files::bert_normalizer(&tokenizer)?,
             vocabulary: entries.into_iter().map(|(token, _)| token).collect(),
             tokenizer: Arc::new(tokenizer),
         })
@@ -105,7 +107,7 @@ impl BertTokenizer {
 
     /// Whether case and accents are dropped.
     pub fn lowercase(&self) -> bool {
-        self.lowercase
+        self.normalizer.lowercase
     }
 
     /// The token of an id.
@@ -120,8 +122,8 @@ impl BertTokenizer {
 
     /// Changes whenever ids would.
     pub fn fingerprint(&self) -> u64 {
-        let text = self.vocabulary.join("\n");
-        xxhash_rust::xxh3::xxh3_64_with_seed(text.as_bytes(), u64::from(self.lowercase))
+        let text = format!("{}\n{:?}", self.vocabulary.join("\n"), self.normalizer);
+        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
     }
 
     /// Appends the ids of a text, without special tokens around it.
@@ -161,13 +163,41 @@ impl BertTokenizer {
     /// # Errors
     /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
     pub fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoding> {
-        let input: EncodeInput = match pair {
-            Some(pair) => EncodeInput::Dual(InputSequence::from(text), InputSequence::from(pair)),
-            None => EncodeInput::Single(InputSequence::from(text)),
+        self.encode_truncated(text, pair, usize::MAX)
+    }
+
+    /// The same within `max_tokens`, special tokens included: what is too much is cut from the end of the longer text, as
+    /// transformers' `longest_first` does.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where not even the special tokens fit.
+    pub fn encode_truncated(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        max_tokens: usize,
+    ) -> Result<Encoding> {
+        let special = if pair.is_some() { 3 } else { 2 };
+        let Some(max_length) = max_tokens.checked_sub(special) else {
+            return Err(Error::Usage {
+                problem: format!("{max_tokens} tokens have no room for the {special} special ones"),
+                help: format!("allow at least {special}"),
+            });
         };
+        let pieces = |text: &str| {
+            let encoding = self.tokenizer.encode_char_offsets(text, false);
+            encoding.map_err(failed("encode a text"))
+        };
+        let truncation = TruncationParams {
+            max_length,
+            ..Default::default()
+        };
+        let (text, pair) =
+            truncate_encodings(pieces(text)?, pair.map(pieces).transpose()?, &truncation)
+                .map_err(failed("cut a text"))?;
         let encoding = self
             .tokenizer
-            .encode_char_offsets(input, true)
+            .post_process(text, pair, true)
             .map_err(failed("encode a text"))?;
         Ok(Encoding {
             input_ids: encoding.get_ids().to_vec(),

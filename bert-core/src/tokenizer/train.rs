@@ -127,7 +127,11 @@ impl BertTokenizer {
             .do_train(&words, &mut bpe)
             .map_err(failed("learn a vocabulary"))?;
         let vocabulary = bpe.get_vocab();
-        assemble(WordPiece::from_bpe(&bpe), &vocabulary, counts.lowercase)
+        assemble(
+            WordPiece::from_bpe(&bpe),
+            &vocabulary,
+            normalizer(counts.lowercase),
+        )
     }
 }
 

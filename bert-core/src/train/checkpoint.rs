@@ -1,8 +1,10 @@
 //! Checkpoints: a model directory with the optimizer's moments and the position of the run beside it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::{write_atomically, write_directory_atomically};
 use crate::ops::BertAutodiffBackend;
 use crate::optim::BertOptimizer;
-use crate::weights::{read_tensors, write_tensors};
+use crate::weights::{Checkpoint, write_safetensors};
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,10 +54,7 @@ impl Checkpoints {
         let path = self.directory.join(format!("step-{:06}", position.step));
         write_directory_atomically(&path, |directory| {
             save_model(directory)?;
-            write_tensors(
-                &directory.join("optimizer.safetensors"),
-                &optimizer.moments(),
-            )?;
+            write_moments(&directory.join("optimizer.safetensors"), optimizer)?;
             let text = format!("{:#}\n", serde_json::json!(position));
             write_atomically(&directory.join("position.json"), text.as_bytes())
         })?;
@@ -114,12 +113,32 @@ pub fn restore_optimizer<B: BertAutodiffBackend>(
     device: &B::Device,
 ) -> Result<()> {
     let path = checkpoint.join("optimizer.safetensors");
-    let moments = read_tensors(&path)?;
+    let file = Checkpoint::open_safetensors(&path)?;
+    let mut moments = BTreeMap::new();
+    for name in file.names() {
+        let values = file.read(name)?.unwrap_or_default();
+        moments.insert(name.to_string(), TensorData::from(values.as_slice()));
+    }
     if optimizer.restore(step, moments, device) {
         Ok(())
     } else {
         Err(corrupt(&path, "a moment lacks its twin".to_string()))
     }
+}
+
+fn write_moments<B: BertAutodiffBackend>(path: &Path, optimizer: &BertOptimizer<B>) -> Result<()> {
+    let moments = optimizer.moments();
+    let layout = moments.iter();
+    let layout = layout.map(|(name, data)| (name.clone(), data.shape.to_vec()));
+    write_safetensors(path, layout.collect(), |writer| {
+        for (_, data) in moments {
+            let data = data.convert::<f32>();
+            let values = data.as_slice::<f32>();
+            writer
+                .write(values.unwrap_or_else(|_| unreachable!("data converted to f32 is f32")))?;
+        }
+        Ok(())
+    })
 }
 
 fn corrupt(path: &Path, problem: String) -> Error {

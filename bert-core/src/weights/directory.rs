@@ -1,12 +1,13 @@
 //! The model directory, laid out as Hugging Face does.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use serde_json::{Map, Value};
 
-use super::tensors::{load_module, module_tensors, read_tensors, write_tensors};
+use super::{Checkpoint, Loaded, Part, load_module, write_module};
 use crate::config::{BertConfig, read_value};
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -46,7 +47,7 @@ impl ModelDirectory {
         Self { path: path.into() }
     }
 
-    /// Writes configuration and weights.
+    /// Writes configuration and weights, in f32, without those of the parts left out.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -55,22 +56,23 @@ impl ModelDirectory {
         module: &M,
         config: &BertConfig,
         architecture: &str,
+        without: &BTreeSet<Part>,
     ) -> Result<()> {
         let value = config.to_hugging_face(&[architecture], Map::new());
         write_json(&self.path.join("config.json"), &value)?;
-        write_tensors(
-            &self.path.join("model.safetensors"),
-            &module_tensors(module),
-        )
+        write_module(&self.path.join("model.safetensors"), module, without)
     }
 
-    /// Fills `module` with the weights.
+    /// Fills `module` with the weights, in whichever form [`Checkpoint::open`] finds them, and says what they lack.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Weights`].
-    pub fn load<B: Backend, M: Module<B>>(&self, module: M, device: &B::Device) -> Result<M> {
-        let path = self.path.join("model.safetensors");
-        load_module(module, read_tensors(&path)?, &path, device)
+    pub fn load<B: Backend, M: Module<B>>(
+        &self,
+        module: M,
+        device: &B::Device,
+    ) -> Result<(M, Loaded)> {
+        load_module(module, &Checkpoint::open(&self.path)?, device)
     }
 }
 

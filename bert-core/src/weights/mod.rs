@@ -1,9 +1,38 @@
-//! Parameters in files: Hugging Face's names and layout, safetensors, model directories.
+//! Parameters in files: model directories with Hugging Face's names and layout.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `directory.rs` | [`ModelDirectory`]: configuration and weights together |
+//! | `module.rs` | from the tensors of a checkpoint to the parameters of a module, and back |
+//! | `checkpoint.rs` | [`Checkpoint`]: the tensors of a directory, in whichever files they come |
+//! | `names.rs` | what tensors are called |
+//! | `safetensors.rs`, `pytorch.rs` | the two file formats |
+//! | `stored.rs` | a tensor where it lies in a file |
+//! | `pickle.rs` | the descriptions of tensors in PyTorch's files, and nothing else of a pickle |
 
+mod checkpoint;
 mod directory;
+mod module;
 mod names;
-mod tensors;
+mod pickle;
+mod pytorch;
+mod safetensors;
+mod stored;
 
+use std::path::Path;
+
+use crate::error::Error;
+
+pub use checkpoint::Checkpoint;
 pub use directory::{ModelDirectory, read_config};
-pub use names::checkpoint_name;
-pub use tensors::{load_module, module_tensors, read_tensors, write_tensors};
+pub use module::{Loaded, load_module, write_module};
+pub use names::{Part, checkpoint_name};
+pub use safetensors::{ValueWriter, write_safetensors};
+
+fn weights_error(path: &Path, problem: impl Into<String>) -> Error {
+    Error::Weights {
+        path: path.to_path_buf(),
+        problem: problem.into(),
+        help: "check that the directory holds a whole model of this configuration".into(),
+    }
+}

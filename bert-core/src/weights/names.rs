@@ -1,4 +1,6 @@
-//! Our parameter paths and Hugging Face's tensor names.
+//! Our parameter paths and the names that checkpoints give the same tensors.
+
+use std::fmt;
 
 /// The name of a parameter in a checkpoint.
 pub fn checkpoint_name(path: &str) -> String {
@@ -11,13 +13,91 @@ pub(super) fn is_transposed(path: &str, dimensions: usize) -> bool {
     dimensions == 2 && !path.contains("embeddings")
 }
 
-/// Tensors that a checkpoint may have beside its parameters: buffers, and the second names of tied parameters.
-pub(super) fn is_redundant(name: &str) -> bool {
+/// The name as transformers writes it today: `gamma` and `beta` are of google-research/bert, and a model saved without
+/// a head leaves the prefix `bert.` out.
+pub(super) fn modern_name(name: &str) -> String {
+    let (stem, last) = name.rsplit_once('.').unwrap_or(("", name));
+    let name = match last {
+        "gamma" => format!("{stem}.weight"),
+        "beta" => format!("{stem}.bias"),
+        _ => name.to_string(),
+    };
+    let is_bare = ["embeddings.", "encoder.", "pooler."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    if is_bare {
+        format!("bert.{name}")
+    } else {
+        name
+    }
+}
+
+/// Whether a tensor is a buffer of indices, the same for every model.
+pub(super) fn is_buffer(name: &str) -> bool {
     [
-        "embeddings.position_ids",
-        "cls.predictions.decoder.weight",
-        "cls.predictions.decoder.bias",
+        "bert.embeddings.position_ids",
+        "bert.embeddings.token_type_ids",
     ]
-    .iter()
-    .any(|ending| name.ends_with(ending))
+    .contains(&name)
+}
+
+/// The second names of tied parameters, each with the first.
+pub(super) const TIED: [(&str, &str); 2] = [
+    (
+        "cls.predictions.decoder.weight",
+        "bert.embeddings.word_embeddings.weight",
+    ),
+    ("cls.predictions.decoder.bias", "cls.predictions.bias"),
+];
+
+/// A part of a model that a checkpoint may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// `bert.pooler`
+    Pooler,
+    /// `cls.predictions`
+    MaskedLmHead,
+    /// `cls.seq_relationship`
+    NextSentenceHead,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pooler, Self::MaskedLmHead, Self::NextSentenceHead];
+
+    /// How the names of its tensors begin.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Pooler => "bert.pooler",
+            Self::MaskedLmHead => "cls.predictions",
+            Self::NextSentenceHead => "cls.seq_relationship",
+        }
+    }
+
+    /// The part that a tensor belongs to; `None` for what no checkpoint may lack.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let belongs = |part: &Self| {
+            let rest = name.strip_prefix(part.prefix());
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        Self::ALL.into_iter().find(belongs)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Pooler => "pooler",
+            Self::MaskedLmHead => "masked-LM head",
+            Self::NextSentenceHead => "next-sentence head",
+        };
+        write!(f, "{what} ({}.*)", self.prefix())
+    }
+}
+
+/// Whether a tensor belongs to a head of another task: known, and of no use to pre-training.
+pub(super) fn is_other_head(name: &str) -> bool {
+    ["classifier.", "qa_outputs."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }

@@ -1,7 +1,10 @@
 //! The commands, one file each where they are more than a few lines.
 
 mod bench;
+mod convert;
 mod data;
+mod features;
+mod model;
 mod predict;
 mod train;
 
@@ -66,6 +69,12 @@ pub fn run(cli: Cli) -> Result<()> {
             a,
             b,
         } => predict::next_sentence(&model, &backend_of(&backend)?, &a, &b, json),
+        Command::Features(args) => features::features(&args, &backend_of(&args.backend)?),
+        Command::Convert {
+            model,
+            output,
+            json,
+        } => convert::convert(&model, &output, json),
         Command::Bench {
             model,
             batch,

@@ -3,49 +3,17 @@
 use std::path::Path;
 
 use bert_core::backend::Job;
-use bert_core::config::{BackendConfig, BertConfig};
+use bert_core::config::BackendConfig;
 use bert_core::data::packed::{PackedSequences, ids};
 use bert_core::error::Result;
-use bert_core::model::BertForPreTraining;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
-use bert_core::tokenizer::{BertTokenizer, Encoding};
-use bert_core::weights::{ModelDirectory, read_config};
+use bert_core::tokenizer::Encoding;
+use bert_core::weights::Part;
 use burn::tensor::activation::softmax;
 use serde_json::json;
 
+use super::model::Opened;
 use super::{on, print, usage};
-
-/// A model directory, opened but for its weights.
-struct Opened<'a> {
-    path: &'a Path,
-    config: BertConfig,
-    tokenizer: BertTokenizer,
-}
-
-fn open(path: &Path) -> Result<Opened<'_>> {
-    Ok(Opened {
-        path,
-        config: read_config(path)?,
-        tokenizer: BertTokenizer::load(path)?,
-    })
-}
-
-impl Opened<'_> {
-    fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoding> {
-        let encoding = self.tokenizer.encode(text, pair)?;
-        let (tokens, most) = (
-            encoding.input_ids.len(),
-            self.config.max_position_embeddings,
-        );
-        if tokens > most {
-            return Err(usage(
-                format!("a text of {tokens} tokens is longer than the model's {most} positions"),
-                "shorten it",
-            ));
-        }
-        Ok(encoding)
-    }
-}
 
 pub(super) fn fill_mask(
     model: &Path,
@@ -54,7 +22,7 @@ pub(super) fn fill_mask(
     texts: &[String],
     json: bool,
 ) -> Result<()> {
-    let opened = open(model)?;
+    let opened = Opened::new(model)?;
     let mask = opened.tokenizer.special().mask;
     let mut sequences = PackedSequences::default();
     let mut masks = Vec::new();
@@ -120,7 +88,7 @@ impl Job for FillMask<'_> {
     type Output = Vec<Vec<f32>>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
-        let model = load::<B>(self.opened, &device)?;
+        let model = self.opened.load::<B>(&[Part::MaskedLmHead], &device)?;
         let batch = self.sequences.to_device(&device);
         let output = model.bert.forward(&batch, &DropoutKey::inference());
         let rows = ids(self.rows.iter().map(|&row| row as i64), &device);
@@ -138,7 +106,7 @@ pub(super) fn next_sentence(
     b: &str,
     json: bool,
 ) -> Result<()> {
-    let opened = open(model)?;
+    let opened = Opened::new(model)?;
     let encoding = opened.encode(a, Some(b))?;
     let logits = on(
         backend,
@@ -171,7 +139,8 @@ impl Job for NextSentence<'_> {
     type Output = Vec<f32>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f32>> {
-        let model = load::<B>(self.opened, &device)?;
+        let needed = [Part::Pooler, Part::NextSentenceHead];
+        let model = self.opened.load::<B>(&needed, &device)?;
         let mut sequences = PackedSequences::default();
         sequences.push(&self.encoding.input_ids, &self.encoding.token_type_ids);
         let batch = sequences.to_device(&device);
@@ -179,12 +148,4 @@ impl Job for NextSentence<'_> {
         let logits = model.next_sentence_logits(output.pooled);
         Ok(logits.into_data().iter::<f32>().collect())
     }
-}
-
-fn load<B: BertAutodiffBackend>(
-    opened: &Opened<'_>,
-    device: &B::Device,
-) -> Result<BertForPreTraining<B::InnerBackend>> {
-    let model = BertForPreTraining::<B::InnerBackend>::new(&opened.config, 0, device);
-    ModelDirectory::new(opened.path).load(model, device)
 }

@@ -1,5 +1,6 @@
 //! `train` and `evaluate`.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,13 +17,14 @@ use bert_core::train::checkpoint::{Checkpoints, Position, read_position, restore
 use bert_core::train::{
     BatchLoader, Dashboard, Ending, LoopConfig, Outcome, RunSettings, StepMetrics, TaskBatch,
 };
-use bert_core::weights::{ModelDirectory, read_config};
+use bert_core::weights::{Checkpoint, ModelDirectory, Part, read_config};
 use burn::tensor::backend::Backend;
 use burn_train::InferenceStep;
 use serde_json::{Map, Value, json};
 
+use super::model::{check_vocabulary, load};
 use super::{data, held_out, log_to, on, print, say, usage, vocabulary};
-use crate::config::{CorpusConfig, ModelSource, PretrainConfig};
+use crate::config::{CorpusConfig, ModelSource, Pairs, PretrainConfig};
 use crate::corpus::{Prepared, Settings};
 use crate::examples::{BatchStream, Cursor, Vocabulary};
 use crate::task::{Pretraining, PretrainingBatch, metrics};
@@ -57,6 +59,11 @@ pub(super) fn train(
         }
         (None, false) => None,
     };
+    if let (ModelSource::Directory(path), None) = (&config.model, &checkpoint) {
+        // Found wanting before the corpus is prepared, not after.
+        read_config(path)?;
+        Checkpoint::open(path)?;
+    }
     write_resolved(&config.run_dir.join("config.json"), config)?;
     let log_path = config.run_dir.join("experiment.log");
     let log_file = OpenOptions::new().create(true).append(true).open(&log_path);
@@ -86,15 +93,7 @@ fn model_config(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<Be
     if sizes.vocab_size == 0 {
         sizes.vocab_size = vocabulary;
     }
-    if sizes.vocab_size < vocabulary {
-        return Err(usage(
-            format!(
-                "the tokenizer has {vocabulary} tokens, the model's vocab_size is {}",
-                sizes.vocab_size
-            ),
-            "leave model.vocab_size out, or load the tokenizer that belongs to the model",
-        ));
-    }
+    check_vocabulary(tokenizer, &sizes)?;
     if sizes.max_position_embeddings < config.examples.max_seq_length {
         return Err(usage(
             format!(
@@ -122,13 +121,25 @@ impl Job for TrainJob<'_> {
         let config = self.config;
         let training = &config.training;
         let mut model = Pretraining::<B>::new(&self.model_config, config.seed, &device);
-        let weights = match (&self.checkpoint, &config.model) {
-            (Some(checkpoint), _) => Some(checkpoint),
-            (None, ModelSource::Directory(path)) => Some(path),
-            (None, ModelSource::Sizes(_)) => None,
-        };
-        if let Some(weights) = weights {
-            model.model = ModelDirectory::new(weights).load(model.model, &device)?;
+        match (&self.checkpoint, &config.model) {
+            (Some(checkpoint), _) => {
+                let loaded;
+                (model.model, loaded) =
+                    ModelDirectory::new(checkpoint).load(model.model, &device)?;
+                for part in Part::ALL {
+                    loaded.require(part, checkpoint)?;
+                }
+            }
+            (None, ModelSource::Directory(path)) => {
+                let loaded;
+                (model.model, loaded) = ModelDirectory::new(path).load(model.model, &device)?;
+                eprintln!("weights    {}", path.display());
+                for remark in loaded.remarks() {
+                    log::warn!("{}: {remark}", path.display());
+                    eprintln!("           {remark}");
+                }
+            }
+            (None, ModelSource::Sizes(_)) => {}
         }
         let optimizer =
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
@@ -186,7 +197,7 @@ fn save<B: Backend>(
     tokenizer: &BertTokenizer,
     directory: &Path,
 ) -> Result<()> {
-    ModelDirectory::new(directory).save(model, config, ARCHITECTURE)?;
+    ModelDirectory::new(directory).save(model, config, ARCHITECTURE, &BTreeSet::new())?;
     tokenizer.save(directory)
 }
 
@@ -295,6 +306,10 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
     let job = EvaluateJob {
         model,
         sizes,
+        needed: match config.examples.pairs {
+            Pairs::None => &[Part::MaskedLmHead],
+            Pairs::Nsp | Pairs::Sop => &Part::ALL,
+        },
         batches,
     };
     let mut metrics = on(&config.backend, job)?;
@@ -314,6 +329,7 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
 struct EvaluateJob<'a> {
     model: &'a Path,
     sizes: BertConfig,
+    needed: &'a [Part],
     batches: Vec<PretrainingBatch>,
 }
 
@@ -322,7 +338,7 @@ impl Job for EvaluateJob<'_> {
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<StepMetrics> {
         let mut model = Pretraining::<B::InnerBackend>::new(&self.sizes, 0, &device);
-        model.model = ModelDirectory::new(self.model).load(model.model, &device)?;
+        model.model = load::<B>(self.model, &self.sizes, self.needed, &device)?;
         let mut sums = vec![0.0; 6];
         for mut batch in self.batches {
             PretrainingBatch::join(std::slice::from_mut(&mut batch), 0);

@@ -29,27 +29,10 @@ pub(super) fn forward<B: Backend>(
 ) -> (FloatTensor<B>, AttentionSaved<B>) {
     let qkv: Tensor<B, 2> = tensor(qkv);
     let [_, width] = qkv.dims();
-    let (hidden, heads) = (width / 3, args.heads);
+    let hidden = width / 3;
     let (count, longest) = (sequences.count(), sequences.longest());
-    // [tokens, 3 * hidden] -> [sequences, longest, 3, heads, head_dim] -> [3, sequences, heads, longest, head_dim]
-    let split = sequences
-        .enter_rectangle(qkv)
-        .reshape([count, longest, 3, heads, hidden / heads])
-        .permute([2, 0, 3, 1, 4]);
-    let part = |i: usize| -> Tensor<B, 4> { split.clone().narrow(0, i, 1).squeeze_dim::<4>(0) };
-    let (query, key, value) = (part(0), part(1), part(2));
-
-    let mut scores = query
-        .clone()
-        .matmul(key.clone().transpose())
-        .mul_scalar(AttentionArgs::scale(hidden / heads));
-    if let Some(beyond) = sequences.beyond_end() {
-        let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
-            .reshape([count, 1, 1, longest])
-            .expand([count, heads, longest, longest]);
-        scores = scores.mask_fill(beyond, MASKED_SCORE);
-    }
-    let probabilities = softmax(scores, 3);
+    let [query, key, value] = split(qkv, sequences, args.heads);
+    let probabilities = probabilities(query.clone(), key.clone(), sequences);
     let mask = args
         .dropout
         .mask::<B, 4>(probabilities.dims(), &probabilities.device());
@@ -71,6 +54,58 @@ pub(super) fn forward<B: Backend>(
         mask: mask.map(primitive),
     };
     (primitive(context), saved)
+}
+
+/// What every token attends to, `softmax(Q Kᵀ / sqrt(d))`, for looking at.
+///
+/// # Shapes
+/// qkv `[tokens, 3 * hidden]` -> `[sequences, heads, longest, longest]`; rows and columns beyond a sequence's end have no
+/// meaning.
+pub fn attention_probabilities<B: Backend>(
+    qkv: Tensor<B, 2>,
+    sequences: &Sequences<B>,
+    heads: usize,
+) -> Tensor<B, 4> {
+    let [query, key, _] = split(qkv, sequences, heads);
+    probabilities(query, key, sequences)
+}
+
+/// Queries, keys and values.
+///
+/// # Shapes
+/// `[tokens, 3 * hidden] -> 3 x [sequences, heads, longest, head_dim]`
+fn split<B: Backend>(
+    qkv: Tensor<B, 2>,
+    sequences: &Sequences<B>,
+    heads: usize,
+) -> [Tensor<B, 4>; 3] {
+    let [_, width] = qkv.dims();
+    let (count, longest) = (sequences.count(), sequences.longest());
+    // [tokens, 3 * hidden] -> [sequences, longest, 3, heads, head_dim] -> [3, sequences, heads, longest, head_dim]
+    let parts = sequences
+        .enter_rectangle(qkv)
+        .reshape([count, longest, 3, heads, width / 3 / heads])
+        .permute([2, 0, 3, 1, 4]);
+    std::array::from_fn(|part| parts.clone().narrow(0, part, 1).squeeze_dim::<4>(0))
+}
+
+/// `[sequences, heads, longest, head_dim] x 2 -> [sequences, heads, longest, longest]`
+fn probabilities<B: Backend>(
+    query: Tensor<B, 4>,
+    key: Tensor<B, 4>,
+    sequences: &Sequences<B>,
+) -> Tensor<B, 4> {
+    let [count, heads, longest, head_dim] = query.dims();
+    let mut scores = query
+        .matmul(key.transpose())
+        .mul_scalar(AttentionArgs::scale(head_dim));
+    if let Some(beyond) = sequences.beyond_end() {
+        let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
+            .reshape([count, 1, 1, longest])
+            .expand([count, heads, longest, longest]);
+        scores = scores.mask_fill(beyond, MASKED_SCORE);
+    }
+    softmax(scores, 3)
 }
 
 pub(super) fn backward<B: Backend>(

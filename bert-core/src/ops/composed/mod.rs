@@ -11,7 +11,7 @@ mod update;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
-pub use attention::AttentionSaved;
+pub use attention::{AttentionSaved, attention_probabilities};
 pub use embedding::EmbedSaved;
 pub use layer_norm::LayerNormSaved;
 pub use linear::LinearSaved;

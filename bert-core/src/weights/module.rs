@@ -1,0 +1,285 @@
+//! From the tensors of a checkpoint to the parameters of a module, and back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use super::names::{Part, checkpoint_name, is_other_head, is_transposed};
+use super::safetensors::{ValueWriter, write_safetensors};
+use super::{Checkpoint, weights_error};
+use crate::error::{Error, Result};
+
+/// What loading a checkpoint left as it was, for the user to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Parts that the checkpoint lacks: they have their initial values.
+    pub absent: BTreeSet<Part>,
+    /// Tensors of other tasks' heads, which are not used.
+    pub unused: Vec<String>,
+}
+
+impl Loaded {
+    /// Refuses a checkpoint without a part that cannot be done without. `origin` names it in the message.
+    ///
+    /// # Errors
+    /// [`Error::Weights`].
+    pub fn require(&self, part: Part, origin: &Path) -> Result<()> {
+        if !self.absent.contains(&part) {
+            return Ok(());
+        }
+        Err(Error::Weights {
+            path: origin.to_path_buf(),
+            problem: format!("it has no {part}"),
+            help: "give a model that was trained with it, or train it: {\"model\": {\"path\": …}} in a \
+                   configuration goes on from this one"
+                .into(),
+        })
+    }
+
+    /// What a user should know, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let absent = self.absent.iter();
+        let mut remarks: Vec<String> = absent
+            .map(|part| {
+                format!("the {part} is not in the checkpoint and starts from initial values")
+            })
+            .collect();
+        if !self.unused.is_empty() {
+            remarks.push(format!("not used: {}", self.unused.join(", ")));
+        }
+        remarks
+    }
+}
+
+/// Gives a module the tensors of a checkpoint, one by one.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Weights`] naming every tensor that is missing, unknown, or of another shape than the
+/// configuration's.
+pub fn load_module<B: Backend, M: Module<B>>(
+    module: M,
+    checkpoint: &Checkpoint,
+    device: &B::Device,
+) -> Result<(M, Loaded)> {
+    let names: BTreeSet<&str> = checkpoint.names().collect();
+    let mut fill = Fill::<B> {
+        path: Vec::new(),
+        present: names.iter().filter_map(|name| Part::of(name)).collect(),
+        checkpoint,
+        unread: names,
+        problems: Vec::new(),
+        failure: None,
+        loaded: Loaded::default(),
+        device: device.clone(),
+    };
+    let module = module.map(&mut fill);
+    if let Some(error) = fill.failure {
+        return Err(error);
+    }
+    for name in fill.unread {
+        if is_other_head(name) {
+            fill.loaded.unused.push(name.to_string());
+        } else {
+            fill.problems.push(format!("unknown tensor {name}"));
+        }
+    }
+    if fill.problems.is_empty() {
+        return Ok((module, fill.loaded));
+    }
+    let shown = fill.problems.iter().take(8).map(String::as_str);
+    let mut problem = shown.collect::<Vec<_>>().join("; ");
+    if fill.problems.len() > 8 {
+        problem += &format!("; and {} more", fill.problems.len() - 8);
+    }
+    Err(weights_error(checkpoint.path(), problem))
+}
+
+struct Fill<'a, B: Backend> {
+    path: Vec<String>,
+    /// The parts of which the checkpoint has a tensor; it must have all of them then.
+    present: BTreeSet<Part>,
+    checkpoint: &'a Checkpoint,
+    unread: BTreeSet<&'a str>,
+    problems: Vec<String>,
+    /// The first tensor that could not be read.
+    failure: Option<Error>,
+    loaded: Loaded,
+    device: B::Device,
+}
+
+impl<B: Backend> Fill<'_, B> {
+    /// The values of a parameter in its own layout; `None` where it keeps its initial ones, or after an error.
+    fn values(&mut self, shape: &[usize]) -> Option<Vec<f32>> {
+        let path = self.path.join(".");
+        let name = checkpoint_name(&path);
+        let transposed = is_transposed(&path, shape.len());
+        let mut expected = shape.to_vec();
+        if transposed {
+            expected.reverse();
+        }
+        let Some(found) = self.checkpoint.shape(&name) else {
+            match Part::of(&name) {
+                Some(part) if !self.present.contains(&part) => {
+                    self.loaded.absent.insert(part);
+                }
+                _ => self.problems.push(format!("missing tensor {name}")),
+            }
+            return None;
+        };
+        self.unread.remove(name.as_str());
+        if found != expected {
+            self.problems.push(format!(
+                "tensor {name} is {found:?}, the configuration wants {expected:?}"
+            ));
+            return None;
+        }
+        if self.failure.is_some() || !self.problems.is_empty() {
+            return None;
+        }
+        match self.checkpoint.read(&name) {
+            Ok(values) if transposed => values.map(|values| transpose(&values, expected[1])),
+            Ok(values) => values,
+            Err(error) => {
+                self.failure = Some(error);
+                None
+            }
+        }
+    }
+}
+
+impl<B: Backend> ModuleMapper<B> for Fill<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let shape = param.lazy_shape().to_vec();
+        let Some(values) = self.values(&shape) else {
+            return param;
+        };
+        let data = TensorData::new(values, shape).convert::<B::FloatElem>();
+        let value = Tensor::<B, D>::from_data(data, &self.device);
+        // The initial values, drawn only when they are asked for, never are.
+        Param::initialized(param.id, value.require_grad())
+    }
+}
+
+/// Writes the parameters of a module under their names in checkpoints, in the layout of checkpoints, without those of
+/// the parts left out.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_module<B: Backend, M: Module<B>>(
+    path: &Path,
+    module: &M,
+    without: &BTreeSet<Part>,
+) -> Result<()> {
+    let mut layout = Layout {
+        path: Vec::new(),
+        without,
+        tensors: Vec::new(),
+    };
+    module.visit::<Layout>(&mut layout);
+    write_safetensors(path, layout.tensors, |writer| {
+        let mut values = Values {
+            path: Vec::new(),
+            without,
+            writer,
+            result: Ok(()),
+        };
+        module.visit(&mut values);
+        values.result
+    })
+}
+
+fn is_left_out(name: &str, without: &BTreeSet<Part>) -> bool {
+    Part::of(name).is_some_and(|part| without.contains(&part))
+}
+
+/// Names and shapes.
+struct Layout<'a> {
+    path: Vec<String>,
+    without: &'a BTreeSet<Part>,
+    tensors: Vec<(String, Vec<usize>)>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Layout<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let path = self.path.join(".");
+        let name = checkpoint_name(&path);
+        if is_left_out(&name, self.without) {
+            return;
+        }
+        let mut shape = param.lazy_shape().to_vec();
+        if is_transposed(&path, D) {
+            shape.reverse();
+        }
+        self.tensors.push((name, shape));
+    }
+}
+
+/// Their values, in the same order.
+struct Values<'a, 'b> {
+    path: Vec<String>,
+    without: &'a BTreeSet<Part>,
+    writer: &'a mut ValueWriter<'b>,
+    result: Result<()>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Values<'_, '_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let path = self.path.join(".");
+        if self.result.is_err() || is_left_out(&checkpoint_name(&path), self.without) {
+            return;
+        }
+        let data = param.val().into_data().convert::<f32>();
+        self.result = match data.as_slice::<f32>() {
+            Ok(values) if is_transposed(&path, D) => {
+                let columns = data.shape[1];
+                self.writer.write(&transpose(values, columns))
+            }
+            Ok(values) => self.writer.write(values),
+            Err(_) => unreachable!("data converted to f32 is f32"),
+        };
+    }
+}
+
+/// The transpose of a row-major matrix, in tiles that stay in the cache.
+fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
+    const TILE: usize = 32;
+    let rows = values.len() / columns.max(1);
+    let mut transposed = vec![0.0; values.len()];
+    for row_start in (0..rows).step_by(TILE) {
+        for column_start in (0..columns).step_by(TILE) {
+            for row in row_start..rows.min(row_start + TILE) {
+                for column in column_start..columns.min(column_start + TILE) {
+                    transposed[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    transposed
+}

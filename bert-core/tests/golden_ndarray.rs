@@ -1,0 +1,38 @@
+//! The fused kernels against PyTorch.
+#![cfg(feature = "ndarray")]
+
+mod golden;
+
+use burn_autodiff::Autodiff;
+use burn_ndarray::NdArray;
+
+const ACTIVATIONS: [&str; 4] = ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"];
+
+#[test]
+fn hidden_states_attention_heads_and_losses_are_those_of_pytorch() {
+    for activation in ACTIVATIONS {
+        golden::forward::<NdArray<f32>>(activation, 1e-5);
+    }
+}
+
+#[test]
+fn the_gradient_of_every_parameter_is_that_of_pytorch() {
+    for activation in ACTIVATIONS {
+        golden::gradients::<Autodiff<NdArray<f32>>>(activation, 1e-5);
+    }
+}
+
+#[test]
+fn twenty_steps_of_adamw_end_where_pytorch_ends() {
+    golden::training::<Autodiff<NdArray<f32>>>("adamw", 1e-5);
+}
+
+#[test]
+fn twenty_steps_of_adamw_without_bias_correction_follow_google_research_bert() {
+    golden::training::<Autodiff<NdArray<f32>>>("adamw_uncorrected", 1e-5);
+}
+
+#[test]
+fn twenty_steps_of_lamb_follow_the_paper() {
+    golden::training::<Autodiff<NdArray<f32>>>("lamb", 1e-5);
+}

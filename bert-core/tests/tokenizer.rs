@@ -1,0 +1,129 @@
+//! Our encodings against transformers' fast BERT tokenizer (`golden/generate.py`): ids, token types, offsets in
+//! characters, truncation; cased and uncased.
+
+use std::path::{Path, PathBuf};
+
+use bert_core::tokenizer::BertTokenizer;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Case {
+    tokenizer: String,
+    text: String,
+    pair: Option<String>,
+    max_tokens: Option<usize>,
+    input_ids: Vec<u32>,
+    token_type_ids: Vec<u8>,
+    offsets: Vec<(usize, usize)>,
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/tokenizers")
+        .join(name)
+}
+
+fn cases() -> Vec<Case> {
+    let text = std::fs::read_to_string(golden("encodings.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn texts_and_pairs_are_encoded_as_by_transformers() {
+    let cases = cases();
+    assert!(cases.len() > 400);
+    let unknown = cases
+        .iter()
+        .filter(|case| case.input_ids.contains(&1))
+        .count();
+    assert!(unknown > 50, "the fixture should have unknown words");
+    // The uncased one comes as a tokenizer.json with padding and truncation built in, the cased one as a vocab.txt.
+    let [cased, uncased] =
+        ["cased", "uncased"].map(|kind| BertTokenizer::load(&golden(kind)).unwrap());
+    assert!(!cased.lowercase() && uncased.lowercase());
+    for case in &cases {
+        let tokenizer = if case.tokenizer == "cased" {
+            &cased
+        } else {
+            &uncased
+        };
+        let pair = case.pair.as_deref();
+        let encoding = match case.max_tokens {
+            None => tokenizer.encode(&case.text, pair),
+            Some(most) => tokenizer.encode_truncated(&case.text, pair, most),
+        }
+        .unwrap();
+        let what = format!(
+            "{} {:?} {:?} {:?}",
+            case.tokenizer, case.text, pair, case.max_tokens
+        );
+        assert_eq!(encoding.input_ids, case.input_ids, "{what}");
+        assert_eq!(encoding.token_type_ids, case.token_type_ids, "{what}");
+        assert_eq!(encoding.offsets, case.offsets, "{what}");
+    }
+}
+
+#[test]
+fn the_cache_of_words_changes_no_ids() {
+    for kind in ["cased", "uncased"] {
+        let tokenizer = BertTokenizer::load(&golden(kind)).unwrap();
+        for case in cases() {
+            if case.tokenizer != kind || case.pair.is_some() || case.max_tokens.is_some() {
+                continue;
+            }
+            let mut ids = Vec::new();
+            tokenizer.append_ids(&case.text, &mut ids).unwrap();
+            let inside = &case.input_ids[1..case.input_ids.len() - 1];
+            assert_eq!(ids, inside, "{kind} {:?}", case.text);
+        }
+    }
+}
+
+#[test]
+fn a_saved_tokenizer_encodes_as_before() {
+    for kind in ["cased", "uncased"] {
+        let tokenizer = BertTokenizer::load(&golden(kind)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        tokenizer.save(directory.path()).unwrap();
+        let from_json = BertTokenizer::load(directory.path()).unwrap();
+        std::fs::remove_file(directory.path().join("tokenizer.json")).unwrap();
+        let from_vocabulary = BertTokenizer::load(directory.path()).unwrap();
+        for case in cases().iter().filter(|case| case.tokenizer == kind) {
+            let encode = |tokenizer: &BertTokenizer| {
+                tokenizer.encode(&case.text, case.pair.as_deref()).unwrap()
+            };
+            assert_eq!(encode(&from_json), encode(&tokenizer));
+            assert_eq!(encode(&from_vocabulary), encode(&tokenizer));
+        }
+    }
+}
+
+#[test]
+fn what_tokenizer_config_says_about_case_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["tokenizer.json", "vocab.txt"] {
+        let from = golden("uncased").join(name);
+        std::fs::copy(from, directory.path().join(name)).unwrap();
+    }
+    let config = directory.path().join("tokenizer_config.json");
+    let lowercase = || BertTokenizer::load(directory.path()).unwrap().lowercase();
+    assert!(lowercase());
+    std::fs::write(&config, r#"{"do_lower_case": false}"#).unwrap();
+    assert!(!lowercase());
+    std::fs::remove_file(directory.path().join("tokenizer.json")).unwrap();
+    assert!(!lowercase());
+    std::fs::write(&config, r#"{"strip_accents": false}"#).unwrap();
+    assert!(lowercase());
+    let tokenizer = BertTokenizer::load(directory.path()).unwrap();
+    tokenizer.save(directory.path()).unwrap();
+    let saved = std::fs::read_to_string(&config).unwrap();
+    assert!(saved.contains("\"strip_accents\": false"), "{saved}");
+}
+
+#[test]
+fn too_few_tokens_for_the_special_ones_are_refused() {
+    let tokenizer = BertTokenizer::load(&golden("cased")).unwrap();
+    assert!(tokenizer.encode_truncated("a", None, 2).is_ok());
+    assert!(tokenizer.encode_truncated("a", None, 1).is_err());
+    assert!(tokenizer.encode_truncated("a", Some("b"), 2).is_err());
+}

@@ -1,0 +1,102 @@
+//! `convert`: any model that can be read, written as this project writes its own.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bert_core::backend::Job;
+use bert_core::config::{BackendConfig, BertConfig, Compute};
+use bert_core::error::Result;
+use bert_core::files::write_directory_atomically;
+use bert_core::model::BertForPreTraining;
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::tokenizer::BertTokenizer;
+use bert_core::weights::{Loaded, ModelDirectory, Part, read_config};
+use serde_json::json;
+
+use super::{on, print, usage};
+
+pub(super) fn convert(model: &Path, output: &Path, json: bool) -> Result<()> {
+    let config = read_config(model)?;
+    if output.exists() {
+        return Err(usage(
+            format!("{} is there already", output.display()),
+            "choose another --output, or remove it first",
+        ));
+    }
+    let has_tokenizer = ["tokenizer.json", "vocab.txt"]
+        .iter()
+        .any(|name| model.join(name).is_file());
+    let tokenizer = has_tokenizer.then(|| BertTokenizer::load(model));
+    let job = Convert {
+        model,
+        output,
+        config: &config,
+        tokenizer: tokenizer.transpose()?,
+    };
+    // Weights pass through unchanged; no backend computes anything.
+    let backend = BackendConfig::Ndarray {
+        compute: Compute::F32,
+    };
+    let (architecture, loaded) = on(&backend, job)?;
+    let absent: Vec<String> = loaded.absent.iter().map(Part::to_string).collect();
+    let value = json!({
+        "output": output, "architecture": architecture, "absent": absent, "tokenizer": has_tokenizer,
+    });
+    print(json, &value, || {
+        let mut text = format!("{}   {architecture}", output.display());
+        for part in absent {
+            text += &format!("\n  without the {part}, which {} lacks", model.display());
+        }
+        if !has_tokenizer {
+            text += "\n  without a tokenizer";
+        }
+        text
+    })
+}
+
+struct Convert<'a> {
+    model: &'a Path,
+    output: &'a Path,
+    config: &'a BertConfig,
+    tokenizer: Option<BertTokenizer>,
+}
+
+impl Job for Convert<'_> {
+    type Output = (&'static str, Loaded);
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
+        let model = BertForPreTraining::<B::InnerBackend>::new(self.config, 0, &device);
+        let (model, loaded) = ModelDirectory::new(self.model).load(model, &device)?;
+        if !loaded.unused.is_empty() {
+            return Err(usage(
+                format!(
+                    "{} has the head of another task: {}",
+                    self.model.display(),
+                    loaded.unused.join(", ")
+                ),
+                "only encoders and pre-training heads are converted",
+            ));
+        }
+        let architecture = architecture(&loaded.absent);
+        write_directory_atomically(self.output, |directory| {
+            let to = ModelDirectory::new(directory);
+            to.save(&model, self.config, architecture, &loaded.absent)?;
+            match &self.tokenizer {
+                Some(tokenizer) => tokenizer.save(directory),
+                None => Ok(()),
+            }
+        })?;
+        Ok((architecture, loaded))
+    }
+}
+
+/// The class of transformers that has what is there, and nothing that is not.
+fn architecture(absent: &BTreeSet<Part>) -> &'static str {
+    let has = |part| !absent.contains(&part);
+    match (has(Part::MaskedLmHead), has(Part::NextSentenceHead)) {
+        (true, true) => "BertForPreTraining",
+        (true, false) => "BertForMaskedLM",
+        (false, true) => "BertForNextSentencePrediction",
+        (false, false) => "BertModel",
+    }
+}

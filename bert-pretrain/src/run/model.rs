@@ -1,0 +1,84 @@
+//! A model directory as the commands use one.
+
+use std::path::Path;
+
+use bert_core::config::BertConfig;
+use bert_core::error::Result;
+use bert_core::model::BertForPreTraining;
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::tokenizer::{BertTokenizer, Encoding};
+use bert_core::weights::{ModelDirectory, Part, read_config};
+
+use super::usage;
+
+/// A model directory, opened but for its weights.
+pub(super) struct Opened<'a> {
+    pub(super) path: &'a Path,
+    pub(super) config: BertConfig,
+    pub(super) tokenizer: BertTokenizer,
+}
+
+impl<'a> Opened<'a> {
+    pub(super) fn new(path: &'a Path) -> Result<Self> {
+        let config = read_config(path)?;
+        let tokenizer = BertTokenizer::load(path)?;
+        check_vocabulary(&tokenizer, &config)?;
+        Ok(Self {
+            path,
+            config,
+            tokenizer,
+        })
+    }
+
+    /// A text or a pair as the model takes it; one that is too long is refused.
+    pub(super) fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoding> {
+        let encoding = self.tokenizer.encode(text, pair)?;
+        let (tokens, most) = (
+            encoding.input_ids.len(),
+            self.config.max_position_embeddings,
+        );
+        if tokens > most {
+            return Err(usage(
+                format!("a text of {tokens} tokens is longer than the model's {most} positions"),
+                "shorten it",
+            ));
+        }
+        Ok(encoding)
+    }
+
+    /// The model, which must have the parts that are needed.
+    pub(super) fn load<B: BertAutodiffBackend>(
+        &self,
+        needed: &[Part],
+        device: &B::Device,
+    ) -> Result<BertForPreTraining<B::InnerBackend>> {
+        load::<B>(self.path, &self.config, needed, device)
+    }
+}
+
+/// Every token must have a row in the word embeddings.
+pub(super) fn check_vocabulary(tokenizer: &BertTokenizer, config: &BertConfig) -> Result<()> {
+    let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
+    if tokens <= rows {
+        return Ok(());
+    }
+    Err(usage(
+        format!("the tokenizer has {tokens} tokens, the model {rows} word embeddings"),
+        "use the tokenizer that belongs to the model",
+    ))
+}
+
+/// The model of a directory for inference. Parts that are not needed may be absent.
+pub(super) fn load<B: BertAutodiffBackend>(
+    path: &Path,
+    config: &BertConfig,
+    needed: &[Part],
+    device: &B::Device,
+) -> Result<BertForPreTraining<B::InnerBackend>> {
+    let model = BertForPreTraining::<B::InnerBackend>::new(config, 0, device);
+    let (model, loaded) = ModelDirectory::new(path).load(model, device)?;
+    for part in needed {
+        loaded.require(*part, path)?;
+    }
+    Ok(model)
+}
