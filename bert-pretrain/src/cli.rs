@@ -208,11 +208,11 @@ pub struct FeaturesArgs {
 pub enum Pooling {
     /// They do not: hidden states of every token
     None,
-    /// The hidden state of [CLS]
+    /// The hidden state of `[CLS]`
     Cls,
-    /// The mean of all hidden states, [CLS] and [SEP] included, as sentence-transformers does
+    /// The mean of all hidden states, `[CLS]` and `[SEP]` included, as sentence-transformers does
     Mean,
-    /// The model's own pooler, a dense layer over [CLS]
+    /// The model's own pooler, a dense layer over `[CLS]`
     Pooler,
 }
 

@@ -1,0 +1,196 @@
+//! The input of `features`: rows of texts or ids.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+
+use bert_core::config::BertConfig;
+use bert_core::data::packed::PackedSequences;
+use bert_core::error::{Error, Result};
+use bert_core::tokenizer::BertTokenizer;
+use serde::Deserialize;
+
+use crate::cli::FeaturesArgs;
+use crate::run::model::check_vocabulary;
+
+/// The input, tokenized and checked.
+pub(super) struct Rows {
+    pub(super) all: PackedSequences,
+    /// Texts that were cut.
+    pub(super) truncated: usize,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    text: Option<String>,
+    text_pair: Option<String>,
+    input_ids: Option<Vec<u32>>,
+    token_type_ids: Option<Vec<u32>>,
+}
+
+impl Rows {
+    /// Tokenizes and checks every row. Empty lines are no rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Data`] with the line of the first row that cannot be.
+    pub(super) fn read(args: &FeaturesArgs, config: &BertConfig) -> Result<Self> {
+        let path = &args.input;
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let mut reader = Reader {
+            args,
+            config,
+            tokenizer: None,
+            rows: Self {
+                all: PackedSequences::default(),
+                truncated: 0,
+            },
+        };
+        let mut line = String::new();
+        let mut lines = BufReader::new(file);
+        for number in 1.. {
+            line.clear();
+            if lines
+                .read_line(&mut line)
+                .map_err(Error::io("read", path))?
+                == 0
+            {
+                break;
+            }
+            if line.trim().is_empty() {
+                continue;
+            }
+            reader.add(&line).map_err(|failure| match failure {
+                Failure::Row(problem, help) => Error::Data {
+                    path: path.clone(),
+                    line: Some(number),
+                    problem,
+                    help: help.into(),
+                },
+                Failure::Other(error) => error,
+            })?;
+        }
+        Ok(reader.rows)
+    }
+}
+
+struct Reader<'a> {
+    args: &'a FeaturesArgs,
+    config: &'a BertConfig,
+    /// Opened for the first text: rows of ids need none.
+    tokenizer: Option<BertTokenizer>,
+    rows: Rows,
+}
+
+/// What is wrong with a row, and what to do; or something else that failed.
+enum Failure {
+    Row(String, &'static str),
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Reader<'_> {
+    fn add(&mut self, line: &str) -> std::result::Result<(), Failure> {
+        let row: Row = serde_json::from_str(line).map_err(|error| {
+            let help = "give one object a line, {\"text\": …} or {\"input_ids\": […]}";
+            Failure::Row(error.to_string(), help)
+        })?;
+        match row {
+            Row {
+                text: Some(text),
+                text_pair,
+                input_ids: None,
+                token_type_ids: None,
+            } => self.add_text(&text, text_pair.as_deref()),
+            Row {
+                text: None,
+                text_pair: None,
+                input_ids: Some(input_ids),
+                token_type_ids,
+            } => self.add_ids(&input_ids, token_type_ids),
+            _ => Err(Failure::Row(
+                "a row is either a text or ids".into(),
+                "give {\"text\", \"text_pair\"?} or {\"input_ids\", \"token_type_ids\"?}",
+            )),
+        }
+    }
+
+    fn add_text(&mut self, text: &str, pair: Option<&str>) -> std::result::Result<(), Failure> {
+        if self.tokenizer.is_none() {
+            let tokenizer = BertTokenizer::load(&self.args.model)?;
+            check_vocabulary(&tokenizer, self.config)?;
+            self.tokenizer = Some(tokenizer);
+        }
+        let Some(tokenizer) = &self.tokenizer else {
+            unreachable!("it was just opened");
+        };
+        let most = self.config.max_position_embeddings;
+        let mut encoding = tokenizer.encode(text, pair)?;
+        let tokens = encoding.input_ids.len();
+        if tokens > most {
+            if !self.args.truncate {
+                return Err(Failure::Row(
+                    format!("{tokens} tokens are more than the model's {most} positions"),
+                    "shorten the text, or add --truncate",
+                ));
+            }
+            encoding = tokenizer.encode_truncated(text, pair, most)?;
+            self.rows.truncated += 1;
+        }
+        self.check_token_types(&encoding.token_type_ids)?;
+        self.rows
+            .all
+            .push(&encoding.input_ids, &encoding.token_type_ids);
+        Ok(())
+    }
+
+    fn add_ids(
+        &mut self,
+        input_ids: &[u32],
+        token_type_ids: Option<Vec<u32>>,
+    ) -> std::result::Result<(), Failure> {
+        let (tokens, most) = (input_ids.len(), self.config.max_position_embeddings);
+        let help = "ids are taken as they are, special tokens included";
+        if tokens == 0 || tokens > most {
+            let problem = format!("{tokens} input_ids, the model takes 1 to {most}");
+            return Err(Failure::Row(problem, help));
+        }
+        if let Some(id) = input_ids
+            .iter()
+            .find(|id| **id as usize >= self.config.vocab_size)
+        {
+            let problem = format!(
+                "id {id} is beyond the vocabulary of {}",
+                self.config.vocab_size
+            );
+            return Err(Failure::Row(problem, help));
+        }
+        let types = token_type_ids.unwrap_or_else(|| vec![0; tokens]);
+        if types.len() != tokens {
+            let problem = format!("{tokens} input_ids and {} token_type_ids", types.len());
+            return Err(Failure::Row(problem, help));
+        }
+        let types: Vec<u8> = types
+            .iter()
+            .map(|&id| u8::try_from(id).unwrap_or(u8::MAX))
+            .collect();
+        self.check_token_types(&types)?;
+        self.rows.all.push(input_ids, &types);
+        Ok(())
+    }
+
+    fn check_token_types(&self, types: &[u8]) -> std::result::Result<(), Failure> {
+        // A batch keeps them in a byte each, of which the last stands for those that do not fit.
+        let most = self.config.type_vocab_size.min(usize::from(u8::MAX));
+        match types.iter().find(|id| usize::from(**id) >= most) {
+            Some(id) => Err(Failure::Row(
+                format!("token type {id} is not below the model's {most}"),
+                "give the segments the model was trained with, from 0",
+            )),
+            None => Ok(()),
+        }
+    }
+}
