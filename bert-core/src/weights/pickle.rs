@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-/// Some hundred thousand tensors take less.
+/// Some ten thousand tensors take less.
 const LONGEST_PROGRAM: u64 = 1 << 24;
-const MOST_OBJECTS: usize = 1 << 21;
+const MOST_OBJECTS: usize = 1 << 20;
 /// What is copied from object to object is kept short: names, and the axes of a tensor.
 const LONGEST_NAME: usize = 256;
 const MOST_AXES: usize = 8;
@@ -29,9 +29,9 @@ enum Object {
     Tuple(Vec<Index>),
     Dictionary(Vec<(Index, Index)>),
     /// A module and a name in it.
-    Global(String, String),
-    Storage(Storage),
-    Tensor(TensorView),
+    Global(Box<[String; 2]>),
+    Storage(Box<Storage>),
+    Tensor(Box<TensorView>),
 }
 
 /// A run of elements somewhere in the file.
@@ -95,7 +95,7 @@ impl Pickle {
         };
         let named = entries.iter().filter_map(|&(key, value)| {
             match (&self.objects[key], &self.objects[value]) {
-                (Object::Text(name), Object::Tensor(view)) => Some((name.as_str(), view)),
+                (Object::Text(name), Object::Tensor(view)) => Some((name.as_str(), &**view)),
                 _ => None,
             }
         });
@@ -208,7 +208,7 @@ impl<R: Read> Machine<R> {
             b'j' => self.recall(4)?,
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.push(Object::Global(module, name))?;
+                self.push(Object::Global(Box::new([module, name])))?;
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
@@ -220,7 +220,7 @@ impl<R: Read> Machine<R> {
                 if module.len().max(name.len()) > LONGEST_NAME {
                     return Err("one of its names is too long".into());
                 }
-                let global = Object::Global(module.clone(), name.clone());
+                let global = Object::Global(Box::new([module.clone(), name.clone()]));
                 self.push(global)?;
             }
             b'R' => {
@@ -233,7 +233,7 @@ impl<R: Read> Machine<R> {
             b'Q' => {
                 let id = self.pop()?;
                 let storage = self.storage(id)?;
-                self.push(Object::Storage(storage))?;
+                self.push(Object::Storage(Box::new(storage)))?;
             }
             code => {
                 return Err(format!(
@@ -246,9 +246,10 @@ impl<R: Read> Machine<R> {
 
     /// What one of the known functions returns.
     fn call(&self, function: Index, arguments: Index) -> Result<Object, String> {
-        let Object::Global(module, name) = &self.objects[function] else {
+        let Object::Global(global) = &self.objects[function] else {
             return Err("it calls something that is no function".into());
         };
+        let [module, name] = &**global;
         let Object::Tuple(arguments) = &self.objects[arguments] else {
             return Err(format!("it calls {module}.{name} without arguments"));
         };
@@ -276,12 +277,12 @@ impl<R: Read> Machine<R> {
                 if shape.len() != strides.len() {
                     return Err(malformed());
                 }
-                Ok(Object::Tensor(TensorView {
-                    storage: storage.clone(),
+                Ok(Object::Tensor(Box::new(TensorView {
+                    storage: Storage::clone(storage),
                     offset: u64::try_from(*offset).map_err(|_| malformed())?,
                     shape,
                     strides,
-                }))
+                })))
             }
             ("torch._utils", "_rebuild_parameter") => {
                 match arguments.first().map(|&tensor| &self.objects[tensor]) {
@@ -304,11 +305,12 @@ impl<R: Read> Machine<R> {
         let [kind, class, key, _device, elements, ref view @ ..] = parts[..] else {
             return Err(malformed());
         };
-        let (Object::Text(kind), Object::Global(module, class)) =
+        let (Object::Text(kind), Object::Global(global)) =
             (&self.objects[kind], &self.objects[class])
         else {
             return Err(malformed());
         };
+        let [module, class] = &**global;
         let (Object::Text(key), Object::Integer(elements)) =
             (&self.objects[key], &self.objects[elements])
         else {

@@ -77,6 +77,9 @@ fn zipped(file: &Arc<DataFile>) -> Result<(Pickle, Spans)> {
             return Err(broken(format!("{path} is compressed or encrypted")));
         }
         match name {
+            "data.pkl" if pickle.is_some() => {
+                return Err(broken("it has more than one data.pkl".into()));
+            }
             "data.pkl" => pickle = Some(Pickle::run(&mut entry).map_err(broken)?),
             "byteorder" => {
                 let mut order = Vec::new();
