@@ -295,7 +295,7 @@ const CONFIG: &str = r#"{
 }"#;
 
 #[test]
-fn texts_ids_heads_and_the_other_commands_agree() {
+fn texts_heads_and_the_other_commands_agree() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     fs::write(root.join("c.json"), CONFIG).unwrap();
@@ -381,7 +381,20 @@ fn texts_ids_heads_and_the_other_commands_agree() {
         (&json!(1), &json!(40))
     );
 
-    // Training goes on from weights in any form, and says what they lack.
+    // A model that has seen one token type only cannot take a pair.
+    let path = root.join("run/model/config.json");
+    let config = fs::read_to_string(&path).unwrap();
+    let one_type = config.replace("\"type_vocab_size\": 2", "\"type_vocab_size\": 1");
+    fs::write(&path, one_type).unwrap();
+    let message = fail(
+        root,
+        2,
+        &["next-sentence", "--model", "run/model", "a", "b"],
+    );
+    assert!(message.contains("one token type only"), "{message}");
+    fs::write(&path, config).unwrap();
+
+    // The tokenizer must fit the weights.
     let from_encoder = golden("formats/encoder").display().to_string();
     succeed(
         root,

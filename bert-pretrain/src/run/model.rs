@@ -32,6 +32,12 @@ impl<'a> Opened<'a> {
 
     /// A text or a pair as the model takes it; one that is too long is refused.
     pub(super) fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoding> {
+        if pair.is_some() && self.config.type_vocab_size < 2 {
+            return Err(usage(
+                "the model has one token type only, a pair takes two",
+                "give a model that was trained on pairs",
+            ));
+        }
         let encoding = self.tokenizer.encode(text, pair)?;
         let (tokens, most) = (
             encoding.input_ids.len(),

@@ -94,6 +94,12 @@ fn model_config(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<Be
         sizes.vocab_size = vocabulary;
     }
     check_vocabulary(tokenizer, &sizes)?;
+    if sizes.type_vocab_size < 2 && config.examples.pairs != Pairs::None {
+        return Err(usage(
+            "the model has one token type only, pairs of sentences take two",
+            "set examples.pairs to \"none\"",
+        ));
+    }
     if sizes.max_position_embeddings < config.examples.max_seq_length {
         return Err(usage(
             format!(
