@@ -337,6 +337,7 @@ fn headers_that_lie_are_refused_at_once() {
         format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}"#)
     };
     let one = |info: String| format!(r#"{{"a":{info}}}"#);
+    let two = |a: String, b: String| format!(r#"{{"a":{a},"b":{b}}}"#);
     let nested = "[".repeat(1_000_000);
     let cases = [
         (
@@ -354,25 +355,11 @@ fn headers_that_lie_are_refused_at_once() {
         ),
         (
             "overlapping tensors",
-            with_header(
-                &format!(
-                    r#"{{"a":{},"b":{}}}"#,
-                    tensor("[2]", 0, 8),
-                    tensor("[2]", 4, 12)
-                ),
-                12,
-            ),
+            with_header(&two(tensor("[2]", 0, 8), tensor("[2]", 4, 12)), 12),
         ),
         (
             "a gap",
-            with_header(
-                &format!(
-                    r#"{{"a":{},"b":{}}}"#,
-                    tensor("[2]", 0, 8),
-                    tensor("[1]", 12, 16)
-                ),
-                16,
-            ),
+            with_header(&two(tensor("[2]", 0, 8), tensor("[1]", 12, 16)), 16),
         ),
         (
             "offsets backwards",
@@ -388,6 +375,12 @@ fn headers_that_lie_are_refused_at_once() {
     for (what, bytes) in cases {
         assert!(open("model.safetensors", &bytes).is_err(), "{what}");
     }
+}
+
+#[test]
+fn a_tensor_without_elements_has_no_values() {
+    let header = r#"{"a":{"dtype":"F32","shape":[0,3],"data_offsets":[0,0]}}"#;
+    assert!(open("model.safetensors", &with_header(header, 0)).is_ok());
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! The program as scripts see it: exit codes, messages, files.
 
-use std::path::Path;
+mod program;
+
 use std::process::{Command, Output};
 
-fn run(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bert-pretrain"))
-        .current_dir(directory)
-        .args(arguments)
-        .output()
-        .unwrap()
-}
+use program::run;
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -1,20 +1,14 @@
 //! `features` and `convert`, on models that transformers made (`bert-core/tests/golden`) and on one of our own.
 #![cfg(feature = "ndarray")]
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use bert_core::weights::Checkpoint;
+use program::run;
 use serde_json::{Value, json};
-
-fn run(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bert-pretrain"))
-        .current_dir(directory)
-        .args(arguments)
-        .output()
-        .unwrap()
-}
 
 fn succeed(directory: &Path, arguments: &[&str]) -> String {
     let output = run(directory, arguments);

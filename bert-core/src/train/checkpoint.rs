@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::files::{write_atomically, write_directory_atomically};
 use crate::ops::BertAutodiffBackend;
 use crate::optim::BertOptimizer;
-use crate::weights::{Checkpoint, write_safetensors};
+use crate::weights::{Checkpoint, f32_values, write_safetensors};
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,7 +117,8 @@ pub fn restore_optimizer<B: BertAutodiffBackend>(
     let mut moments = BTreeMap::new();
     for name in file.names() {
         let values = file.read(name)?.unwrap_or_default();
-        moments.insert(name.to_string(), TensorData::from(values.as_slice()));
+        let shape = [values.len()];
+        moments.insert(name.to_string(), TensorData::new(values, shape));
     }
     if optimizer.restore(step, moments, device) {
         Ok(())
@@ -132,10 +133,7 @@ fn write_moments<B: BertAutodiffBackend>(path: &Path, optimizer: &BertOptimizer<
     let layout = layout.map(|(name, data)| (name.clone(), data.shape.to_vec()));
     write_safetensors(path, layout.collect(), |writer| {
         for (_, data) in moments {
-            let data = data.convert::<f32>();
-            let values = data.as_slice::<f32>();
-            writer
-                .write(values.unwrap_or_else(|_| unreachable!("data converted to f32 is f32")))?;
+            writer.write(&f32_values(data))?;
         }
         Ok(())
     })

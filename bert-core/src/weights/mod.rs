@@ -25,6 +25,7 @@ use crate::error::Error;
 
 pub use checkpoint::Checkpoint;
 pub use directory::{ModelDirectory, read_config};
+pub(crate) use module::f32_values;
 pub use module::{Loaded, load_module, write_module};
 pub use names::{Part, checkpoint_name};
 pub use safetensors::{ValueWriter, write_safetensors};

@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use super::names::{Part, checkpoint_name, is_other_head, is_transposed};
-use super::safetensors::{ValueWriter, write_safetensors};
+use super::safetensors::write_safetensors;
 use super::{Checkpoint, weights_error};
 use crate::error::{Error, Result};
 
@@ -181,36 +181,42 @@ pub fn write_module<B: Backend, M: Module<B>>(
     module: &M,
     without: &BTreeSet<Part>,
 ) -> Result<()> {
-    let mut layout = Layout {
-        path: Vec::new(),
-        without,
-        tensors: Vec::new(),
-    };
-    module.visit::<Layout>(&mut layout);
-    write_safetensors(path, layout.tensors, |writer| {
-        let mut values = Values {
-            path: Vec::new(),
-            without,
-            writer,
-            result: Ok(()),
-        };
-        module.visit(&mut values);
-        values.result
+    let is_left_out = |name: &str| Part::of(name).is_some_and(|part| without.contains(&part));
+    let mut layout = Vec::new();
+    module.visit(&mut Visit::new(|name, shape, _| {
+        if !is_left_out(&name) {
+            layout.push((name, shape));
+        }
+    }));
+    write_safetensors(path, layout, |writer| {
+        let mut result = Ok(());
+        module.visit(&mut Visit::new(|name, _, values| {
+            if result.is_ok() && !is_left_out(&name) {
+                result = writer.write(&values());
+            }
+        }));
+        result
     })
 }
 
-fn is_left_out(name: &str, without: &BTreeSet<Part>) -> bool {
-    Part::of(name).is_some_and(|part| without.contains(&part))
-}
-
-/// Names and shapes.
-struct Layout<'a> {
+/// Passes on the name, the shape and, where they are asked for, the values of every parameter, as a checkpoint has them.
+struct Visit<F> {
     path: Vec<String>,
-    without: &'a BTreeSet<Part>,
-    tensors: Vec<(String, Vec<usize>)>,
+    take: F,
 }
 
-impl<B: Backend> ModuleVisitor<B> for Layout<'_> {
+impl<F: FnMut(String, Vec<usize>, &dyn Fn() -> Vec<f32>)> Visit<F> {
+    fn new(take: F) -> Self {
+        let path = Vec::new();
+        Self { path, take }
+    }
+}
+
+impl<B, F> ModuleVisitor<B> for Visit<F>
+where
+    B: Backend,
+    F: FnMut(String, Vec<usize>, &dyn Fn() -> Vec<f32>),
+{
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }
@@ -221,49 +227,28 @@ impl<B: Backend> ModuleVisitor<B> for Layout<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let path = self.path.join(".");
-        let name = checkpoint_name(&path);
-        if is_left_out(&name, self.without) {
-            return;
-        }
         let mut shape = param.lazy_shape().to_vec();
-        if is_transposed(&path, D) {
+        let transposed = is_transposed(&path, D);
+        if transposed {
             shape.reverse();
         }
-        self.tensors.push((name, shape));
-    }
-}
-
-/// Their values, in the same order.
-struct Values<'a, 'b> {
-    path: Vec<String>,
-    without: &'a BTreeSet<Part>,
-    writer: &'a mut ValueWriter<'b>,
-    result: Result<()>,
-}
-
-impl<B: Backend> ModuleVisitor<B> for Values<'_, '_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let path = self.path.join(".");
-        if self.result.is_err() || is_left_out(&checkpoint_name(&path), self.without) {
-            return;
-        }
-        let data = param.val().into_data().convert::<f32>();
-        self.result = match data.as_slice::<f32>() {
-            Ok(values) if is_transposed(&path, D) => {
-                let columns = data.shape[1];
-                self.writer.write(&transpose(values, columns))
+        let rows = shape.first().copied();
+        let values = || {
+            let values = f32_values(param.val().into_data());
+            match rows {
+                Some(columns) if transposed => transpose(&values, columns),
+                _ => values,
             }
-            Ok(values) => self.writer.write(values),
-            Err(_) => unreachable!("data converted to f32 is f32"),
         };
+        (self.take)(checkpoint_name(&path), shape, &values);
+    }
+}
+
+/// The values of a tensor as f32.
+pub(crate) fn f32_values(data: TensorData) -> Vec<f32> {
+    match data.convert::<f32>().into_vec() {
+        Ok(values) => values,
+        Err(error) => unreachable!("data converted to f32 is f32: {error:?}"),
     }
 }
 

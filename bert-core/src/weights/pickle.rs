@@ -1,16 +1,16 @@
 //! The pickles in which PyTorch describes tensors, read by a machine that only knows how to do that.
 //!
-//! A pickle is a program: general readers run whatever functions it names. This one knows five names, those that
+//! A pickle is a program: general readers run whatever functions it names. This one knows four names, those that
 //! `torch.save` puts into a dictionary of tensors, and refuses a file that calls another. Objects live in one list and
 //! refer to each other by index, so that nesting, however deep, costs no stack. The length of a program and the number
 //! of its objects are limited.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 
 /// Some ten thousand tensors take less.
 const LONGEST_PROGRAM: u64 = 1 << 24;
-const MOST_OBJECTS: usize = 1 << 20;
+const MOST_OBJECTS: usize = 1 << 18;
 /// What is copied from object to object is kept short: names, and the axes of a tensor.
 const LONGEST_NAME: usize = 256;
 const MOST_AXES: usize = 8;
@@ -85,11 +85,11 @@ impl Pickle {
         })
     }
 
-    /// The tensors of a dictionary by name; entries of other kinds are left out.
+    /// The tensors of a dictionary by name, the last of each; entries of other kinds are left out.
     ///
     /// # Errors
     /// A message where the result is no dictionary.
-    pub(super) fn tensors(&self) -> Result<Vec<(&str, &TensorView)>, String> {
+    pub(super) fn tensors(&self) -> Result<BTreeMap<&str, &TensorView>, String> {
         let Object::Dictionary(entries) = &self.objects[self.result] else {
             return Err("it holds no dictionary of tensors".into());
         };

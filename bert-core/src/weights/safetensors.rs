@@ -78,7 +78,8 @@ fn element(dtype: Dtype) -> Element {
 /// be larger than memory. The metadata says `format: pt`, without which transformers refuses the file.
 ///
 /// # Errors
-/// [`Error::Io`] and what `fill` returns; [`Error::Weights`] where two tensors have one name.
+/// [`Error::Io`] and what `fill` returns; [`Error::Weights`] where two tensors have one name, or there are too many for
+/// the format.
 pub fn write_safetensors(
     path: &Path,
     layout: Vec<(String, Vec<usize>)>,
@@ -108,6 +109,10 @@ pub fn write_safetensors(
     let mut header =
         serde_json::to_vec(&header).map_err(|error| weights_error(path, error.to_string()))?;
     header.resize(header.len().next_multiple_of(8), b' ');
+    if header.len() as u64 > LARGEST_HEADER {
+        let problem = format!("{names} tensors are too many for one safetensors file");
+        return Err(weights_error(path, problem));
+    }
     write_atomically_with(path, |file| {
         let start = |file: &mut BufWriter<_>| {
             file.write_all(&(header.len() as u64).to_le_bytes())?;

@@ -80,9 +80,11 @@ pub(super) struct StoredTensor {
     shape: Vec<usize>,
     /// From one element to the next along each axis, in elements; `None` in row-major order.
     strides: Option<Vec<usize>>,
+    /// From the first element to behind the last, in elements.
+    extent: usize,
 }
 
-/// Bytes converted, or compared, at a time.
+/// Bytes converted at a time.
 const PIECE: usize = 1 << 18;
 
 impl StoredTensor {
@@ -104,12 +106,15 @@ impl StoredTensor {
             axes.clone().any(|(size, (a, b))| *size > 1 && a != b)
         });
         let elements: usize = shape.iter().product();
-        let mut extent = usize::from(elements > 0);
+        let mut extent = 1_usize;
         for (size, stride) in shape.iter().zip(strides.as_ref().unwrap_or(&row_major)) {
             let reach = size.saturating_sub(1).checked_mul(*stride);
             extent = reach
                 .and_then(|reach| extent.checked_add(reach))
                 .ok_or("its strides overflow")?;
+        }
+        if elements == 0 {
+            extent = 0;
         }
         if extent < elements {
             return Err("its elements overlap".into());
@@ -124,6 +129,7 @@ impl StoredTensor {
             element,
             shape,
             strides,
+            extent,
         })
     }
 
@@ -136,15 +142,11 @@ impl StoredTensor {
     /// # Errors
     /// [`Error::Io`], or [`Error::Weights`] where the elements are of another type.
     pub(super) fn read(&self, name: &str) -> Result<Vec<f32>> {
-        let elements = self.shape.iter().product();
+        let span = self.read_span(name)?;
         let Some(strides) = &self.strides else {
-            return self.read_span(name, elements);
+            return Ok(span);
         };
-        let axes = self.shape.iter().zip(strides);
-        let extent = 1 + axes
-            .map(|(size, stride)| (size - 1) * stride)
-            .sum::<usize>();
-        let span = self.read_span(name, extent)?;
+        let elements = self.shape.iter().product();
         let mut values = Vec::with_capacity(elements);
         let mut index = vec![0; self.shape.len()];
         while values.len() < elements {
@@ -161,11 +163,11 @@ impl StoredTensor {
         Ok(values)
     }
 
-    /// `length` elements as they lie in the file.
-    fn read_span(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+    /// The elements as they lie in the file.
+    fn read_span(&self, name: &str) -> Result<Vec<f32>> {
         let mut reader = self.file.at(self.offset)?;
         let fail = Error::io("read", &self.file.path);
-        let mut values = vec![0.0_f32; length];
+        let mut values = vec![0.0_f32; self.extent];
         let convert: fn([u8; 2]) -> f32 = match self.element {
             Element::F32 => {
                 let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
@@ -183,7 +185,7 @@ impl StoredTensor {
                 return Err(self.file.error(problem));
             }
         };
-        let mut bytes = vec![0; PIECE.min(2 * length)];
+        let mut bytes = vec![0; PIECE.min(2 * self.extent)];
         let mut read = || -> std::io::Result<()> {
             for piece in values.chunks_mut(PIECE / 2) {
                 let bytes = &mut bytes[..2 * piece.len()];
@@ -221,4 +223,19 @@ fn row_major_strides(shape: &[usize]) -> Option<Vec<usize>> {
         next = next.checked_mul(*size)?;
     }
     Some(strides)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_without_elements_has_no_values_whatever_its_strides() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let file = DataFile::open(path.path()).unwrap();
+        for strides in [None, Some(vec![5, 2]), Some(vec![0, 1 << 40])] {
+            let tensor = StoredTensor::new(&file, [0, 0], Element::F32, vec![0, 3], strides);
+            assert!(tensor.unwrap().read("a").unwrap().is_empty());
+        }
+    }
 }

@@ -343,8 +343,9 @@ impl Job for EvaluateJob<'_> {
     type Output = StepMetrics;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<StepMetrics> {
-        let mut model = Pretraining::<B::InnerBackend>::new(&self.sizes, 0, &device);
-        model.model = load::<B>(self.model, &self.sizes, self.needed, &device)?;
+        let model = Pretraining {
+            model: load::<B>(self.model, &self.sizes, self.needed, &device)?,
+        };
         let mut sums = vec![0.0; 6];
         for mut batch in self.batches {
             PretrainingBatch::join(std::slice::from_mut(&mut batch), 0);

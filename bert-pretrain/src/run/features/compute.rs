@@ -76,7 +76,7 @@ impl<B: BertBackend> Compute<'_, B> {
         let dropout = DropoutKey::inference();
         let bert = &self.model.bert;
         let embedded = bert.embeddings.forward(&batch, &dropout);
-        let is_last = self.plan.layer + 1 > bert.encoder.layer.len();
+        let is_last = self.plan.layer == bert.encoder.layer.len();
         let (chosen, last) = if is_last {
             let last = bert.encoder.forward(embedded, &batch.sequences, &dropout);
             (last.clone(), last)

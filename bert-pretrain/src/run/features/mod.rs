@@ -30,15 +30,15 @@ pub(super) fn features(args: &FeaturesArgs, backend: &BackendConfig) -> Result<(
     let plan = Plan::new(args, &config)?;
     let rows = Rows::read(args, &config)?;
     let started = Instant::now();
-    let (count, tokens, truncated) = (rows.all.lengths.len(), rows.all.tokens(), rows.truncated);
     let job = Features {
         args,
-        config,
-        plan: plan.clone(),
-        rows,
+        config: &config,
+        plan: &plan,
+        rows: &rows,
     };
     on(backend, job)?;
     let seconds = started.elapsed().as_secs_f64();
+    let (count, tokens, truncated) = (rows.all.lengths.len(), rows.all.tokens(), rows.truncated);
     let value = json!({
         "output": args.output, "rows": count, "tokens": tokens, "truncated": truncated,
         "layer": plan.layer, "seconds": seconds,
@@ -58,18 +58,18 @@ pub(super) fn features(args: &FeaturesArgs, backend: &BackendConfig) -> Result<(
 
 struct Features<'a> {
     args: &'a FeaturesArgs,
-    config: BertConfig,
-    plan: Plan,
-    rows: Rows,
+    config: &'a BertConfig,
+    plan: &'a Plan,
+    rows: &'a Rows,
 }
 
 impl Job for Features<'_> {
     type Output = ();
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<()> {
-        let model = load::<B>(&self.args.model, &self.config, &self.plan.needed(), &device)?;
+        let model = load::<B>(&self.args.model, self.config, &self.plan.needed(), &device)?;
         let compute = Compute {
-            plan: &self.plan,
+            plan: self.plan,
             rows: &self.rows.all,
             model: &model,
             device: &device,
@@ -77,7 +77,7 @@ impl Job for Features<'_> {
         let output = &self.args.output;
         if self.plan.as_json {
             return write_atomically_with(output, |file| {
-                compute.all(|row| write_line(file, output, &self.plan, &row))
+                compute.all(|row| write_line(file, output, self.plan, &row))
             });
         }
         let lengths = self.rows.all.lengths.iter().enumerate();

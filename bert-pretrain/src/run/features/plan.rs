@@ -11,7 +11,7 @@ use crate::run::usage;
 const MOST_SCORES: usize = 1 << 26;
 
 /// What is computed.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Plan {
     /// 0 for the embeddings, 1 for the first layer.
     pub(super) layer: usize,
