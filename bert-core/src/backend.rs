@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::ops::BertAutodiffBackend;
 
 /// Work that is generic over the backend.
-pub trait Job {
+pub trait Job: Send {
     /// What it comes to.
-    type Output;
+    type Output: Send;
 
     /// Does it on a device.
     ///
@@ -23,29 +23,28 @@ pub trait Job {
 /// [`Error::Backend`] where this program or this machine lacks the backend; the job's own otherwise.
 pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
     match config {
-        BackendConfig::Ndarray { compute } => {
-            if *compute == Compute::Bf16 {
-                return Err(Error::Backend {
-                    backend: "ndarray",
-                    problem: "products in bf16 are not implemented yet".into(),
-                    help: "set backend.compute to \"f32\"".into(),
-                });
-            }
-            run_ndarray(job)
-        }
+        BackendConfig::Ndarray { compute } => run_ndarray(*compute, job),
         BackendConfig::Wgpu { device } => run_wgpu(&device.to_string(), job),
     }
 }
 
 #[cfg(feature = "ndarray")]
-fn run_ndarray<J: Job>(job: J) -> Result<J::Output> {
+fn run_ndarray<J: Job>(compute: Compute, job: J) -> Result<J::Output> {
     use burn_autodiff::Autodiff;
     use burn_ndarray::{NdArray, NdArrayDevice};
-    job.run::<Autodiff<NdArray<f32>>>(NdArrayDevice::Cpu)
+    crate::ops::ndarray::set_compute(compute)?;
+    let run = || job.run::<Autodiff<NdArray<f32>>>(NdArrayDevice::Cpu);
+    if rayon::current_num_threads() > 1 {
+        // As one of the threads that share the work: from outside, every operation would wait for two of them to wake.
+        rayon::scope(|_| run())
+    } else {
+        // The only one, which others may be waiting for too.
+        run()
+    }
 }
 
 #[cfg(not(feature = "ndarray"))]
-fn run_ndarray<J: Job>(_job: J) -> Result<J::Output> {
+fn run_ndarray<J: Job>(_compute: Compute, _job: J) -> Result<J::Output> {
     Err(not_built("ndarray"))
 }
 

@@ -2,7 +2,7 @@
 #![cfg(feature = "ndarray")]
 
 use bert_core::config::{BertConfig, from_value};
-use bert_core::data::packed::{PackedSequences, ids};
+use bert_core::data::packed::PackedSequences;
 use bert_core::model::{BertForPreTraining, PreTrainingLabels};
 use bert_core::ops::{BertBackend, DropoutKey};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -34,9 +34,10 @@ fn batch() -> PackedSequences {
 fn loss<B: BertBackend>(model: &BertForPreTraining<B>, dropout: &DropoutKey) -> Tensor<B, 1> {
     let device = Default::default();
     let labels = PreTrainingLabels {
-        masked_rows: ids([2, 5, 10].into_iter(), &device),
-        masked_labels: ids([7, 11, 7].into_iter(), &device),
-        next_sentence: Some(ids([1, 0, 1].into_iter(), &device)),
+        masked_rows: &[2, 5, 10],
+        masked_labels: &[7, 11, 7],
+        next_sentence: Some(&[1, 0, 1]),
+        mlm_weight: 0.3,
     };
     let loss = model.loss(&batch().to_device(&device), labels, dropout);
     loss.mlm_sum.mul_scalar(0.3) + loss.nsp_sum.mul_scalar(0.7)

@@ -1,7 +1,7 @@
 //! Pre-training as a task of the training loop: batches, the loss, and the metrics made of its sums.
 
 use bert_core::config::BertConfig;
-use bert_core::data::packed::{PackedSequences, ids};
+use bert_core::data::packed::PackedSequences;
 use bert_core::model::{BertForPreTraining, PreTrainingLabels};
 use bert_core::ops::{BertAutodiffBackend, BertBackend, DropoutKey};
 use bert_core::train::{MetricInfo, StepMetrics, StepOutput, Task, TaskBatch};
@@ -51,6 +51,26 @@ impl PretrainingBatch {
             documents: examples.iter().map(|e| e.origin.document as u64).collect(),
             dropout_seed: 0,
         }
+    }
+
+    /// The tokens.
+    pub(crate) fn sequences(&self) -> &PackedSequences {
+        &self.sequences
+    }
+
+    /// What the heads should say of them.
+    pub(crate) fn labels(&self) -> PreTrainingLabels<'_> {
+        PreTrainingLabels {
+            masked_rows: &self.masked_rows,
+            masked_labels: &self.masked_labels,
+            next_sentence: self.next_sentence.as_deref(),
+            mlm_weight: self.per_masked(),
+        }
+    }
+
+    /// What the sum over this batch's masked tokens is multiplied with.
+    fn per_masked(&self) -> f64 {
+        1.0 / self.step_masked.max(1) as f64
     }
 }
 
@@ -116,19 +136,10 @@ impl<B: BertBackend> Pretraining<B> {
     /// correct tokens, masked tokens, the NSP loss sum, correct sequences, sequences with a label.
     fn loss(&self, batch: &PretrainingBatch, dropout: &DropoutKey) -> (Tensor<B, 1>, Tensor<B, 1>) {
         let device = &self.model.cls.predictions.bias.device();
-        let labels = PreTrainingLabels {
-            masked_rows: ids(batch.masked_rows.iter().map(|&row| row as i64), device),
-            masked_labels: ids(batch.masked_labels.iter().map(|&id| i64::from(id)), device),
-            next_sentence: batch
-                .next_sentence
-                .as_ref()
-                .map(|labels| ids(labels.iter().map(|&label| i64::from(label)), device)),
-        };
         let packed = batch.sequences.to_device(device);
-        let loss = self.model.loss(&packed, labels, dropout);
-        let per_masked = 1.0 / batch.step_masked.max(1) as f64;
+        let loss = self.model.loss(&packed, batch.labels(), dropout);
         let per_sequence = 1.0 / batch.step_sequences.max(1) as f64;
-        let mean = loss.mlm_sum.clone().mul_scalar(per_masked)
+        let mean = loss.mlm_sum.clone().mul_scalar(batch.per_masked())
             + loss.nsp_sum.clone().mul_scalar(per_sequence);
         let sequences = batch.next_sentence.as_ref().map_or(0, Vec::len);
         let count = |count: usize| {

@@ -71,6 +71,60 @@ pub struct PackedBatch<B: Backend> {
     pub sequences: Sequences<B>,
 }
 
+/// Some tokens of a packed batch: those whose states are wanted of the last layer. The others need not be computed there.
+#[derive(Debug, Clone)]
+pub struct Selection<B: Backend> {
+    host: Vec<usize>,
+    /// Their rows, ascending, `[n]`.
+    pub rows: Tensor<B, 1, Int>,
+    /// How many each sequence has.
+    pub sequences: Sequences<B>,
+}
+
+impl<B: Backend> Selection<B> {
+    /// Of the sequences `of`, the given rows, in any order and as often as one likes; at least one.
+    pub fn new(
+        rows: impl IntoIterator<Item = usize>,
+        of: &Sequences<B>,
+        device: &B::Device,
+    ) -> Self {
+        let mut host: Vec<usize> = rows.into_iter().collect();
+        host.sort_unstable();
+        host.dedup();
+        let mut rest = host.as_slice();
+        let mut end = 0;
+        let counts: Vec<usize> = (of.lengths.iter())
+            .map(|length| {
+                end += length;
+                let count = rest.partition_point(|&row| row < end);
+                rest = &rest[count..];
+                count
+            })
+            .collect();
+        Self {
+            rows: ids(host.iter().map(|&row| row as i64), device),
+            sequences: Sequences::new(&counts, device),
+            host,
+        }
+    }
+
+    /// Where selected rows stand among the selected.
+    ///
+    /// # Panics
+    /// Where a row is not selected.
+    pub fn places(
+        &self,
+        rows: impl IntoIterator<Item = usize>,
+        device: &B::Device,
+    ) -> Tensor<B, 1, Int> {
+        let place = |row| match self.host.binary_search(&row) {
+            Ok(place) => place as i64,
+            Err(_) => panic!("row {row} is not selected"),
+        };
+        ids(rows.into_iter().map(place), device)
+    }
+}
+
 /// Where the sequences of a packed batch begin and end, and the way into a rectangle and back.
 #[derive(Debug, Clone)]
 pub struct Sequences<B: Backend> {
@@ -137,6 +191,15 @@ impl<B: Backend> Sequences<B> {
     /// The number of tokens of each sequence.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
+    }
+
+    /// The row of each sequence's first token.
+    pub fn starts(&self) -> impl Iterator<Item = usize> {
+        self.lengths.iter().scan(0, |next, length| {
+            let start = *next;
+            *next += length;
+            Some(start)
+        })
     }
 
     /// True where a cell of the rectangle lies beyond its sequence's end, `[sequences, longest]`; `None` where none does.

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::config::BertConfig;
-use crate::data::packed::PackedBatch;
+use crate::data::packed::{PackedBatch, Selection};
 use crate::nn::{Embeddings, Encoder, Init, Pooler};
 use crate::ops::{BertBackend, DropoutKey};
 
@@ -52,5 +52,17 @@ impl<B: BertBackend> BertModel<B> {
             hidden_states,
             pooled,
         }
+    }
+
+    /// The last layer's output for the selected tokens, `[selected, hidden]`, without the pooler.
+    pub fn forward_selected(
+        &self,
+        batch: &PackedBatch<B>,
+        selection: &Selection<B>,
+        dropout: &DropoutKey,
+    ) -> Tensor<B, 2> {
+        let embedded = self.embeddings.forward(batch, dropout);
+        self.encoder
+            .forward_selected(embedded, &batch.sequences, selection, dropout)
     }
 }

@@ -4,9 +4,9 @@ use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
-use super::{BertModel, BertOutput};
+use super::BertModel;
 use crate::config::BertConfig;
-use crate::data::packed::PackedBatch;
+use crate::data::packed::{PackedBatch, Selection, Sequences, ids};
 use crate::nn::{Init, LayerNorm, Linear};
 use crate::ops::{Activation, BertBackend, DropoutKey, primitive, tensor};
 
@@ -48,15 +48,34 @@ pub struct Transform<B: Backend> {
     activation: Activation,
 }
 
-/// What the two heads should say.
-#[derive(Debug, Clone)]
-pub struct PreTrainingLabels<B: Backend> {
-    /// Rows of the packed batch that are masked, `[masked]`; may be empty.
-    pub masked_rows: Tensor<B, 1, Int>,
-    /// Their words, `[masked]`.
-    pub masked_labels: Tensor<B, 1, Int>,
-    /// 0 for "is next", 1 for "is not", `[sequences]`; `None` where sentences are not predicted.
-    pub next_sentence: Option<Tensor<B, 1, Int>>,
+/// What the two heads should say, on the host.
+#[derive(Debug, Clone, Copy)]
+pub struct PreTrainingLabels<'a> {
+    /// Rows of the packed batch that are masked; may be empty.
+    pub masked_rows: &'a [usize],
+    /// Their words, one a row.
+    pub masked_labels: &'a [u32],
+    /// 0 for "is next", 1 for "is not", one a sequence; `None` where sentences are not predicted.
+    pub next_sentence: Option<&'a [u8]>,
+    /// What the masked-LM sum will be multiplied with before it is differentiated, as far as that is known; another factor
+    /// costs time, nothing else.
+    pub mlm_weight: f64,
+}
+
+impl PreTrainingLabels<'_> {
+    /// The tokens that the heads see: the masked ones, and `[CLS]` where sentences are predicted. `None` where there are
+    /// none.
+    pub fn selection<B: Backend>(
+        &self,
+        sequences: &Sequences<B>,
+        device: &B::Device,
+    ) -> Option<Selection<B>> {
+        let mut rows = self.masked_rows.to_vec();
+        if self.next_sentence.is_some() {
+            rows.extend(sequences.starts());
+        }
+        (!rows.is_empty()).then(|| Selection::new(rows, sequences, device))
+    }
 }
 
 /// Sums, not means, so that micro-batches add up with the right weights. All `[1]`.
@@ -70,6 +89,18 @@ pub struct PreTrainingLoss<B: Backend> {
     pub nsp_sum: Tensor<B, 1>,
     /// How many sequences were predicted.
     pub nsp_correct: Tensor<B, 1>,
+}
+
+impl<B: Backend> PreTrainingLoss<B> {
+    fn zero(device: &B::Device) -> Self {
+        let zero = || Tensor::zeros([1], device);
+        Self {
+            mlm_sum: zero(),
+            mlm_correct: zero(),
+            nsp_sum: zero(),
+            nsp_correct: zero(),
+        }
+    }
 }
 
 impl<B: Backend> BertForPreTraining<B> {
@@ -98,51 +129,65 @@ impl<B: Backend> BertForPreTraining<B> {
 }
 
 impl<B: BertBackend> BertForPreTraining<B> {
-    /// The loss of a batch.
+    /// The loss of a batch. Of the last layer only what the two heads see is computed: masked tokens and `[CLS]`.
     pub fn loss(
         &self,
         batch: &PackedBatch<B>,
-        labels: PreTrainingLabels<B>,
+        labels: PreTrainingLabels<'_>,
         dropout: &DropoutKey,
     ) -> PreTrainingLoss<B> {
-        let BertOutput {
-            hidden_states,
-            pooled,
-        } = self.bert.forward(batch, dropout);
-        let device = pooled.device();
-        let zero = || Tensor::<B, 1>::zeros([1], &device);
-        let (mlm_sum, mlm_correct) = if labels.masked_labels.dims()[0] == 0 {
-            (zero(), zero())
-        } else {
-            let transformed = self.transform_rows(hidden_states, labels.masked_rows);
+        let device = batch.input_ids.device();
+        let Some(selection) = labels.selection(&batch.sequences, &device) else {
+            return PreTrainingLoss::zero(&device);
+        };
+        let hidden_states = self.bert.forward_selected(batch, &selection, dropout);
+        self.loss_of_selected(hidden_states, &selection, &batch.sequences, labels)
+    }
+
+    /// The two heads and their losses.
+    ///
+    /// # Shapes
+    /// hidden_states `[selected, hidden]`, of the tokens that [`PreTrainingLabels::selection`] says.
+    pub fn loss_of_selected(
+        &self,
+        hidden_states: Tensor<B, 2>,
+        selection: &Selection<B>,
+        sequences: &Sequences<B>,
+        labels: PreTrainingLabels<'_>,
+    ) -> PreTrainingLoss<B> {
+        let device = hidden_states.device();
+        let mut loss = PreTrainingLoss::zero(&device);
+        if !labels.masked_rows.is_empty() {
+            let rows = selection.places(labels.masked_rows.iter().copied(), &device);
+            let transformed = self.transform_rows(hidden_states.clone(), rows);
+            let words = labels.masked_labels.iter().map(|&word| i64::from(word));
             let output = B::bert_masked_lm_loss(
                 primitive(transformed),
                 primitive(self.decoder()),
                 primitive(self.cls.predictions.bias.val()),
-                labels.masked_labels.into_primitive(),
+                ids::<B>(words, &device).into_primitive(),
+                labels.mlm_weight,
             );
-            (tensor(output.loss_sum), tensor(output.correct))
-        };
-        let (nsp_sum, nsp_correct) = match labels.next_sentence {
-            None => (zero(), zero()),
-            Some(next_sentence) => {
-                // Softmax and cross-entropy over a linear map, as for words: its two rows stand for the vocabulary.
-                let head = &self.cls.seq_relationship;
-                let output = B::bert_masked_lm_loss(
-                    primitive(pooled),
-                    primitive(head.weight.val().transpose()),
-                    primitive(head.bias.val()),
-                    next_sentence.into_primitive(),
-                );
-                (tensor(output.loss_sum), tensor(output.correct))
-            }
-        };
-        PreTrainingLoss {
-            mlm_sum,
-            mlm_correct,
-            nsp_sum,
-            nsp_correct,
+            loss.mlm_sum = tensor(output.loss_sum);
+            loss.mlm_correct = tensor(output.correct);
         }
+        if let Some(next_sentence) = labels.next_sentence {
+            let rows = selection.places(sequences.starts(), &device);
+            let pooled = self.bert.pooler.forward(hidden_states, rows);
+            // Softmax and cross-entropy over a linear map, as for words: its two rows stand for the vocabulary.
+            let head = &self.cls.seq_relationship;
+            let labels = next_sentence.iter().map(|&label| i64::from(label));
+            let output = B::bert_masked_lm_loss(
+                primitive(pooled),
+                primitive(head.weight.val().transpose()),
+                primitive(head.bias.val()),
+                ids::<B>(labels, &device).into_primitive(),
+                1.0,
+            );
+            loss.nsp_sum = tensor(output.loss_sum);
+            loss.nsp_correct = tensor(output.correct);
+        }
+        loss
     }
 
     /// Scores of every word at some rows of the encoder's output.

@@ -8,7 +8,9 @@ use super::{Init, Linear, ResidualOutput};
 use crate::config::BertConfig;
 use crate::data::packed::Sequences;
 use crate::ops::composed::attention_probabilities;
-use crate::ops::{Activation, AttentionArgs, BertBackend, DropoutKey, primitive, tensor};
+use crate::ops::{
+    Activation, AttentionArgs, AttentionTensors, BertBackend, DropoutKey, primitive, tensor,
+};
 
 /// Queries, keys, values, and attention itself.
 #[derive(Module, Debug)]
@@ -39,20 +41,36 @@ impl<B: Backend> SelfAttention<B> {
 }
 
 impl<B: BertBackend> SelfAttention<B> {
+    /// What the selected tokens, or all, read from the tokens of their sequence.
+    ///
     /// # Shapes
-    /// `[tokens, hidden] -> [tokens, hidden]`
+    /// `[tokens, hidden] -> [selected, hidden]`
     pub fn forward(
         &self,
         hidden_states: Tensor<B, 2>,
+        selected: Selected<'_, B>,
         sequences: &Sequences<B>,
         dropout: &DropoutKey,
     ) -> Tensor<B, 2> {
-        let qkv = self.project(hidden_states);
+        let query = self
+            .query
+            .forward(selected.hidden_states, Activation::Identity);
+        let maps = [&self.key, &self.value];
+        let key_value = B::bert_joint_linear(
+            primitive(hidden_states),
+            maps.map(|map| primitive(map.weight.val())),
+            maps.map(|map| primitive(map.bias.val())),
+        );
         let args = AttentionArgs {
             heads: self.num_attention_heads,
             dropout: dropout.next(self.attention_probs_dropout_prob),
         };
-        tensor(B::bert_attention(primitive(qkv), sequences, args))
+        let tensors = AttentionTensors {
+            query: primitive(query),
+            key_value,
+        };
+        let context = B::bert_attention(tensors, [selected.sequences, sequences], args);
+        tensor(context)
     }
 
     /// What every token attends to, for looking at.
@@ -64,23 +82,21 @@ impl<B: BertBackend> SelfAttention<B> {
         hidden_states: Tensor<B, 2>,
         sequences: &Sequences<B>,
     ) -> Tensor<B, 4> {
-        let qkv = self.project(hidden_states);
-        attention_probabilities(qkv, sequences, self.num_attention_heads)
+        let query = self
+            .query
+            .forward(hidden_states.clone(), Activation::Identity);
+        let key = self.key.forward(hidden_states, Activation::Identity);
+        attention_probabilities(query, key, sequences, self.num_attention_heads)
     }
+}
 
-    /// Queries, keys and values side by side: `[tokens, hidden] -> [tokens, 3 * hidden]`
-    fn project(&self, hidden_states: Tensor<B, 2>) -> Tensor<B, 2> {
-        // One product instead of three: the copy of the weights is small beside it.
-        let parts = [&self.query, &self.key, &self.value];
-        let weight = Tensor::cat(parts.iter().map(|p| p.weight.val()).collect(), 1);
-        let bias = Tensor::cat(parts.iter().map(|p| p.bias.val()).collect(), 0);
-        tensor(B::bert_linear(
-            primitive(hidden_states),
-            primitive(weight),
-            primitive(bias),
-            Activation::Identity,
-        ))
-    }
+/// The tokens that attend: all of a batch, or some of them.
+#[derive(Debug, Clone)]
+pub struct Selected<'a, B: Backend> {
+    /// `[selected, hidden]`
+    pub hidden_states: Tensor<B, 2>,
+    /// How many each sequence has.
+    pub sequences: &'a Sequences<B>,
 }
 
 /// Self-attention, projected, added to its input and normalised.
@@ -109,16 +125,18 @@ impl<B: Backend> Attention<B> {
 
 impl<B: BertBackend> Attention<B> {
     /// # Shapes
-    /// `[tokens, hidden] -> [tokens, hidden]`
+    /// `[tokens, hidden] -> [selected, hidden]`
     pub fn forward(
         &self,
         hidden_states: Tensor<B, 2>,
+        selected: Selected<'_, B>,
         sequences: &Sequences<B>,
         dropout: &DropoutKey,
     ) -> Tensor<B, 2> {
+        let residual = selected.hidden_states.clone();
         let context = self
             .self_attention
-            .forward(hidden_states.clone(), sequences, dropout);
-        self.output.forward(context, hidden_states, dropout)
+            .forward(hidden_states, selected, sequences, dropout);
+        self.output.forward(context, residual, dropout)
     }
 }

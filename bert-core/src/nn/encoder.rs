@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::{Init, Layer};
+use super::{Init, Layer, Selected};
 use crate::config::BertConfig;
-use crate::data::packed::Sequences;
-use crate::ops::{BertBackend, DropoutKey};
+use crate::data::packed::{Selection, Sequences};
+use crate::ops::{BertBackend, DropoutKey, primitive, tensor};
 
 /// `num_hidden_layers` layers.
 #[derive(Module, Debug)]
@@ -41,6 +41,36 @@ impl<B: BertBackend> Encoder<B> {
         self.layer.iter().fold(embedded, |hidden_states, layer| {
             layer.forward(hidden_states, sequences, dropout)
         })
+    }
+
+    /// The output of the last layer for the selected tokens. What depends on them alone is not computed for the others: in
+    /// masked-LM training that is the query, the attention, its projection and the feed-forward network of 85 % of tokens
+    /// in the last layer.
+    ///
+    /// # Shapes
+    /// `[tokens, hidden] -> [selected, hidden]`
+    pub fn forward_selected(
+        &self,
+        embedded: Tensor<B, 2>,
+        sequences: &Sequences<B>,
+        selection: &Selection<B>,
+        dropout: &DropoutKey,
+    ) -> Tensor<B, 2> {
+        let select = |hidden_states: Tensor<B, 2>| {
+            let rows = selection.rows.clone().into_primitive();
+            tensor(B::bert_gather_rows(primitive(hidden_states), rows))
+        };
+        let Some((last, below)) = self.layer.split_last() else {
+            return select(embedded);
+        };
+        let hidden_states = below.iter().fold(embedded, |hidden_states, layer| {
+            layer.forward(hidden_states, sequences, dropout)
+        });
+        let selected = Selected {
+            hidden_states: select(hidden_states.clone()),
+            sequences: &selection.sequences,
+        };
+        last.forward_selected(hidden_states, selected, sequences, dropout)
     }
 
     /// What goes into the first layer, then the output of every layer.

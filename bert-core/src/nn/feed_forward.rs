@@ -6,7 +6,9 @@ use burn::tensor::backend::Backend;
 
 use super::{Init, LayerNorm, Linear};
 use crate::config::BertConfig;
-use crate::ops::{Activation, BertBackend, DropoutKey, LayerNormArgs, primitive, tensor};
+use crate::ops::{
+    Activation, BertBackend, DropoutKey, LayerNormArgs, LinearTensors, primitive, tensor,
+};
 
 /// `activation(x W₁ + b₁)`.
 #[derive(Module, Debug)]
@@ -28,14 +30,6 @@ impl<B: Backend> Intermediate<B> {
             ),
             activation: config.hidden_act.into(),
         }
-    }
-}
-
-impl<B: BertBackend> Intermediate<B> {
-    /// # Shapes
-    /// `[tokens, hidden] -> [tokens, intermediate]`
-    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        self.dense.forward(x, self.activation)
     }
 }
 
@@ -70,6 +64,33 @@ impl<B: BertBackend> ResidualOutput<B> {
         dropout: &DropoutKey,
     ) -> Tensor<B, 2> {
         let x = self.dense.forward(x, Activation::Identity);
+        self.add_and_norm(x, residual, dropout)
+    }
+
+    /// The whole feed-forward network, of which this is the second half: `LayerNorm(x + dropout(activation(x W₁ + b₁) W₂ + b₂))`.
+    ///
+    /// # Shapes
+    /// `[tokens, hidden] -> [tokens, hidden]`
+    pub fn feed_forward(
+        &self,
+        intermediate: &Intermediate<B>,
+        x: Tensor<B, 2>,
+        dropout: &DropoutKey,
+    ) -> Tensor<B, 2> {
+        let maps = [&intermediate.dense, &self.dense].map(|map| LinearTensors {
+            weight: primitive(map.weight.val()),
+            bias: primitive(map.bias.val()),
+        });
+        let y = B::bert_feed_forward(primitive(x.clone()), maps, intermediate.activation);
+        self.add_and_norm(tensor(y), x, dropout)
+    }
+
+    fn add_and_norm(
+        &self,
+        x: Tensor<B, 2>,
+        residual: Tensor<B, 2>,
+        dropout: &DropoutKey,
+    ) -> Tensor<B, 2> {
         let args = LayerNormArgs {
             eps: self.layer_norm.eps,
             dropout: dropout.next(self.hidden_dropout_prob),

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::{Attention, Init, Intermediate, ResidualOutput};
+use super::{Attention, Init, Intermediate, ResidualOutput, Selected};
 use crate::config::BertConfig;
 use crate::data::packed::Sequences;
 use crate::ops::{BertBackend, DropoutKey};
@@ -45,8 +45,28 @@ impl<B: BertBackend> Layer<B> {
         sequences: &Sequences<B>,
         dropout: &DropoutKey,
     ) -> Tensor<B, 2> {
-        let attended = self.attention.forward(hidden_states, sequences, dropout);
-        let expanded = self.intermediate.forward(attended.clone());
-        self.output.forward(expanded, attended, dropout)
+        let selected = Selected {
+            hidden_states: hidden_states.clone(),
+            sequences,
+        };
+        self.forward_selected(hidden_states, selected, sequences, dropout)
+    }
+
+    /// The states of the selected tokens only: of the others, this layer computes keys and values.
+    ///
+    /// # Shapes
+    /// `[tokens, hidden] -> [selected, hidden]`
+    pub fn forward_selected(
+        &self,
+        hidden_states: Tensor<B, 2>,
+        selected: Selected<'_, B>,
+        sequences: &Sequences<B>,
+        dropout: &DropoutKey,
+    ) -> Tensor<B, 2> {
+        let attended = self
+            .attention
+            .forward(hidden_states, selected, sequences, dropout);
+        self.output
+            .feed_forward(&self.intermediate, attended, dropout)
     }
 }

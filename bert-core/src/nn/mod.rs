@@ -8,7 +8,7 @@ mod init;
 mod layer;
 mod pooler;
 
-pub use attention::{Attention, SelfAttention};
+pub use attention::{Attention, Selected, SelfAttention};
 pub use embeddings::Embeddings;
 pub use encoder::Encoder;
 pub use feed_forward::{Intermediate, ResidualOutput};

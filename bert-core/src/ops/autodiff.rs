@@ -9,8 +9,8 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
 use super::{
-    Activation, AttentionArgs, BertBackend, Composed, EmbeddingIds, Kernels, LayerNormArgs,
-    MaskedLmOutput,
+    Activation, AttentionArgs, AttentionTensors, BertBackend, Composed, EmbeddingIds, Kernels,
+    LayerNormArgs, LinearTensors, MaskedLmOutput,
 };
 use crate::data::packed::Sequences;
 
@@ -28,6 +28,17 @@ macro_rules! register {
     };
 }
 
+/// Takes out the gradient that the first parent already has from its other uses, so that it can be added to in place.
+macro_rules! so_far {
+    ($B:ty, $ops:expr, $grads:expr, $grad:expr) => {
+        $ops.parents[0].as_ref().and_then(|parent| {
+            let mut named = <Autodiff<$B> as AutodiffBackend>::from_inner($grad.clone());
+            named.node = parent.clone();
+            $grads.remove::<$B>(&named)
+        })
+    };
+}
+
 #[derive(Debug)]
 struct Linear;
 
@@ -36,7 +47,37 @@ impl<B: BertBackend> Backward<B, 3> for Linear {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        register!(B, ops, grads, Of::<B>::linear_backward(grad, ops.state));
+        let so_far = so_far!(B, ops, grads, grad);
+        let values = Of::<B>::linear_backward(grad, ops.state, so_far);
+        register!(B, ops, grads, values);
+    }
+}
+
+#[derive(Debug)]
+struct JointLinear;
+
+impl<B: BertBackend> Backward<B, 5> for JointLinear {
+    type State = <Of<B> as Kernels<B>>::JointLinearSaved;
+
+    fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let so_far = so_far!(B, ops, grads, grad);
+        let values = Of::<B>::joint_linear_backward(grad, ops.state, so_far);
+        register!(B, ops, grads, values);
+    }
+}
+
+#[derive(Debug)]
+struct FeedForward;
+
+impl<B: BertBackend> Backward<B, 5> for FeedForward {
+    type State = <Of<B> as Kernels<B>>::FeedForwardSaved;
+
+    fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let so_far = so_far!(B, ops, grads, grad);
+        let values = Of::<B>::feed_forward_backward(grad, ops.state, so_far);
+        register!(B, ops, grads, values);
     }
 }
 
@@ -70,14 +111,14 @@ impl<B: BertBackend> Backward<B, 3> for LayerNorm {
 #[derive(Debug)]
 struct Attention(AttentionArgs);
 
-impl<B: BertBackend> Backward<B, 1> for Attention {
-    type State = (Sequences<B>, <Of<B> as Kernels<B>>::AttentionSaved);
+impl<B: BertBackend> Backward<B, 2> for Attention {
+    type State = ([Sequences<B>; 2], <Of<B> as Kernels<B>>::AttentionSaved);
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (sequences, saved) = ops.state;
-        let value = Of::<B>::attention_backward(grad, &sequences, self.0, saved);
-        register!(B, ops, grads, [value]);
+        let values = Of::<B>::attention_backward(grad, sequences.each_ref(), self.0, saved);
+        register!(B, ops, grads, [values.query, values.key_value]);
     }
 }
 
@@ -89,7 +130,9 @@ impl<B: BertBackend> Backward<B, 5> for Embed {
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        register!(B, ops, grads, Of::<B>::embed_backward(grad, ops.state));
+        let so_far = so_far!(B, ops, grads, grad);
+        let values = Of::<B>::embed_backward(grad, ops.state, so_far);
+        register!(B, ops, grads, values);
     }
 }
 
@@ -126,6 +169,48 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         }
     }
 
+    fn bert_joint_linear(
+        x: FloatTensor<Self>,
+        weights: [FloatTensor<Self>; 2],
+        biases: [FloatTensor<Self>; 2],
+    ) -> FloatTensor<Self> {
+        let [weight_nodes, bias_nodes] =
+            [&weights, &biases].map(|of| of.each_ref().map(|tensor| tensor.node.clone()));
+        let ([w1, w2], [b1, b2]) = (weight_nodes, bias_nodes);
+        let [weights, biases] = [weights, biases].map(|of| of.map(|tensor| tensor.primitive));
+        let (y, saved) = Of::<B>::joint_linear(x.primitive, weights, biases);
+        match JointLinear
+            .prepare::<C>([x.node, w1, w2, b1, b2])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(saved, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn bert_feed_forward(
+        x: FloatTensor<Self>,
+        maps: [LinearTensors<FloatTensor<Self>>; 2],
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let [first, second] = &maps;
+        let nodes = [&x, &first.weight, &first.bias, &second.weight, &second.bias];
+        let nodes = nodes.map(|tensor| tensor.node.clone());
+        let maps = maps.map(|map| LinearTensors {
+            weight: map.weight.primitive,
+            bias: map.bias.primitive,
+        });
+        let x = x.primitive;
+        match FeedForward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (y, saved) = Of::<B>::feed_forward_forward(x, maps, activation);
+                prep.finish(saved, y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(Of::<B>::feed_forward(x, maps, activation)),
+        }
+    }
+
     fn bert_add_layer_norm(
         x: FloatTensor<Self>,
         residual: Option<FloatTensor<Self>>,
@@ -159,14 +244,19 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
     }
 
     fn bert_attention(
-        qkv: FloatTensor<Self>,
-        sequences: &Sequences<Self>,
+        tensors: AttentionTensors<FloatTensor<Self>>,
+        sequences: [&Sequences<Self>; 2],
         args: AttentionArgs,
     ) -> FloatTensor<Self> {
-        let sequences = sequences.clone().inner::<B>();
-        let (context, saved) = Of::<B>::attention(qkv.primitive, &sequences, args);
+        let sequences = sequences.map(|sequences| sequences.clone().inner::<B>());
+        let nodes = [tensors.query.node, tensors.key_value.node];
+        let tensors = AttentionTensors {
+            query: tensors.query.primitive,
+            key_value: tensors.key_value.primitive,
+        };
+        let (context, saved) = Of::<B>::attention(tensors, sequences.each_ref(), args);
         match Attention(args)
-            .prepare::<C>([qkv.node])
+            .prepare::<C>(nodes)
             .compute_bound()
             .stateful()
         {
@@ -202,14 +292,20 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         word_embeddings: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         labels: IntTensor<Self>,
+        expected_grad: f64,
     ) -> MaskedLmOutput<Self> {
         let nodes = [hidden.node, word_embeddings.node, bias.node];
         let (hidden, word_embeddings, bias) =
             (hidden.primitive, word_embeddings.primitive, bias.primitive);
         let (loss_sum, correct) = match MaskedLm.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (output, saved) =
-                    Of::<B>::masked_lm_forward(hidden, word_embeddings, bias, labels);
+                let (output, saved) = Of::<B>::masked_lm_forward(
+                    hidden,
+                    word_embeddings,
+                    bias,
+                    labels,
+                    expected_grad,
+                );
                 (prep.finish(saved, output.loss_sum), output.correct)
             }
             OpsKind::UnTracked(prep) => {

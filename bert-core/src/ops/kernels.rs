@@ -12,10 +12,15 @@ use crate::data::packed::Sequences;
 /// The operations on a backend without differentiation.
 ///
 /// A forward step returns, beside its result, what its backward step needs, in a type of the implementation's own; a
-/// backward step returns gradients in the order of the forward step's tensors.
+/// backward step returns gradients in the order of the forward step's tensors. `so_far` is the gradient that a tensor
+/// already has from its other uses: it is added up, in place where that is possible.
 pub trait Kernels<B: Backend>: Debug + Send + 'static {
     /// What [`Kernels::linear_backward`] needs.
     type LinearSaved: Saved;
+    /// What [`Kernels::joint_linear_backward`] needs.
+    type JointLinearSaved: Saved;
+    /// What [`Kernels::feed_forward_backward`] needs.
+    type FeedForwardSaved: Saved;
     /// What [`Kernels::add_layer_norm_backward`] needs.
     type LayerNormSaved: Saved;
     /// What [`Kernels::attention_backward`] needs.
@@ -43,8 +48,52 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
         activation: Activation,
     ) -> (FloatTensor<B>, Self::LinearSaved);
 
-    /// `dz = dy * activation'(z)`; `[dx, dW, db] = [dz Wᵀ, xᵀ dz, Σ_rows dz]`.
-    fn linear_backward(grad: FloatTensor<B>, saved: Self::LinearSaved) -> [FloatTensor<B>; 3];
+    /// `dz = dy * activation'(z)`; `[dx, dW, db] = [so_far + dz Wᵀ, xᵀ dz, Σ_rows dz]`.
+    fn linear_backward(
+        grad: FloatTensor<B>,
+        saved: Self::LinearSaved,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 3];
+
+    /// Two linear maps of the same input, their results side by side: `y = x [W₁ W₂] + [b₁ b₂]`.
+    ///
+    /// # Shapes
+    /// x `[rows, in]`, weights `[in, out]`, biases `[out]` -> `[rows, 2 * out]`
+    fn joint_linear(
+        x: FloatTensor<B>,
+        weights: [FloatTensor<B>; 2],
+        biases: [FloatTensor<B>; 2],
+    ) -> (FloatTensor<B>, Self::JointLinearSaved);
+
+    /// `[dx, dW₁, dW₂, db₁, db₂]`.
+    fn joint_linear_backward(
+        grad: FloatTensor<B>,
+        saved: Self::JointLinearSaved,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 5];
+
+    /// `y = activation(x W₁ + b₁) W₂ + b₂`, with nothing kept.
+    fn feed_forward(
+        x: FloatTensor<B>,
+        maps: [LinearTensors<FloatTensor<B>>; 2],
+        activation: Activation,
+    ) -> FloatTensor<B> {
+        Self::feed_forward_forward(x, maps, activation).0
+    }
+
+    /// The same for training.
+    fn feed_forward_forward(
+        x: FloatTensor<B>,
+        maps: [LinearTensors<FloatTensor<B>>; 2],
+        activation: Activation,
+    ) -> (FloatTensor<B>, Self::FeedForwardSaved);
+
+    /// `[dx, dW₁, db₁, dW₂, db₂]`.
+    fn feed_forward_backward(
+        grad: FloatTensor<B>,
+        saved: Self::FeedForwardSaved,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 5];
 
     /// `y = γ x̂ + β`, `x̂ = (s - mean(s)) / sqrt(var(s) + ε)`, `s = residual + dropout(x)` (Ba et al. 2016).
     fn add_layer_norm(
@@ -63,21 +112,22 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     ) -> [FloatTensor<B>; 4];
 
     /// `softmax(Q Kᵀ / sqrt(d)) V` (Vaswani et al. 2017, equation 1) for every sequence and head on its own, with dropout
-    /// of the probabilities. Queries, keys and values stand side by side in the columns of qkv, heads within each.
+    /// of the probabilities. Keys and values stand side by side in the columns of one tensor, heads within each; queries
+    /// may be those of some tokens only.
     fn attention(
-        qkv: FloatTensor<B>,
-        sequences: &Sequences<B>,
+        tensors: AttentionTensors<FloatTensor<B>>,
+        sequences: [&Sequences<B>; 2],
         args: AttentionArgs,
     ) -> (FloatTensor<B>, Self::AttentionSaved);
 
     /// With P the probabilities and D the scaled dropout mask: `dV = (P D)ᵀ dO`, `dP = (dO Vᵀ) D`,
-    /// `dS = P (dP - Σ_keys dP P)`, `dQ = dS K / sqrt(d)`, `dK = dSᵀ Q / sqrt(d)`; returns the gradient of qkv.
+    /// `dS = P (dP - Σ_keys dP P)`, `dQ = dS K / sqrt(d)`, `dK = dSᵀ Q / sqrt(d)`.
     fn attention_backward(
         grad: FloatTensor<B>,
-        sequences: &Sequences<B>,
+        sequences: [&Sequences<B>; 2],
         args: AttentionArgs,
         saved: Self::AttentionSaved,
-    ) -> FloatTensor<B>;
+    ) -> AttentionTensors<FloatTensor<B>>;
 
     /// `dropout(LayerNorm(e))`, `e_t = word[id_t] + position[p_t] + token_type[s_t]` (Devlin et al. 2019, figure 2).
     fn embed(
@@ -89,7 +139,12 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     ) -> (FloatTensor<B>, Self::EmbedSaved);
 
     /// Gradients of the three tables, each row the sum of the gradients of the tokens that used it, then of γ and β.
-    fn embed_backward(grad: FloatTensor<B>, saved: Self::EmbedSaved) -> [FloatTensor<B>; 5];
+    /// `so_far` is that of the words, whose table is the masked-LM head's decoder too.
+    fn embed_backward(
+        grad: FloatTensor<B>,
+        saved: Self::EmbedSaved,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 5];
 
     /// `-Σ_masked log softmax(h Eᵀ + b)[label]` with E the word embeddings (Devlin et al. 2019, 3.1), nothing kept.
     fn masked_lm_loss(
@@ -98,15 +153,17 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
         bias: FloatTensor<B>,
         labels: IntTensor<B>,
     ) -> MaskedLmOutput<B> {
-        Self::masked_lm_forward(hidden, word_embeddings, bias, labels).0
+        Self::masked_lm_forward(hidden, word_embeddings, bias, labels, 1.0).0
     }
 
-    /// The same for training.
+    /// The same for training. `expected_grad` is what the gradient of the sum will be, if all goes as planned: a kernel may
+    /// prepare for it, and must give the right gradients for any other.
     fn masked_lm_forward(
         hidden: FloatTensor<B>,
         word_embeddings: FloatTensor<B>,
         bias: FloatTensor<B>,
         labels: IntTensor<B>,
+        expected_grad: f64,
     ) -> (MaskedLmOutput<B>, Self::MaskedLmSaved);
 
     /// With P the probabilities, Y the one-hot labels and g `[1]` the gradient of the sum: `dlogits = (P - Y) g`,
@@ -142,6 +199,24 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
 /// What a forward step keeps for its backward step.
 pub trait Saved: Clone + Debug + Send + 'static {}
 impl<T: Clone + Debug + Send + 'static> Saved for T {}
+
+/// The parameters of a linear map.
+#[derive(Debug, Clone)]
+pub struct LinearTensors<T> {
+    /// `[in, out]`
+    pub weight: T,
+    /// `[out]`
+    pub bias: T,
+}
+
+/// What attention reads, or the gradients of that.
+#[derive(Debug, Clone)]
+pub struct AttentionTensors<T> {
+    /// `[queries, hidden]`
+    pub query: T,
+    /// `[tokens, 2 * hidden]`, keys and then values.
+    pub key_value: T,
+}
 
 /// The function after a linear map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

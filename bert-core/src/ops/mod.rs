@@ -23,8 +23,8 @@ use burn::tensor::{Tensor, TensorPrimitive};
 pub use composed::Composed;
 pub use dropout::{Dropout, DropoutKey};
 pub use kernels::{
-    Activation, AdamArgs, AttentionArgs, EmbeddingIds, Kernels, LayerNormArgs, MaskedLmOutput,
-    Moments,
+    Activation, AdamArgs, AttentionArgs, AttentionTensors, EmbeddingIds, Kernels, LayerNormArgs,
+    LinearTensors, MaskedLmOutput, Moments,
 };
 
 use crate::data::packed::Sequences;
@@ -47,6 +47,30 @@ pub trait BertBackend: Backend {
         Self::Kernels::linear(x, weight, bias, activation)
     }
 
+    /// Two linear maps of one input, side by side: `x [W₁ W₂] + [b₁ b₂]`.
+    ///
+    /// # Shapes
+    /// x `[rows, in]`, weights `[in, out]`, biases `[out]` -> `[rows, 2 * out]`
+    fn bert_joint_linear(
+        x: FloatTensor<Self>,
+        weights: [FloatTensor<Self>; 2],
+        biases: [FloatTensor<Self>; 2],
+    ) -> FloatTensor<Self> {
+        Self::Kernels::joint_linear(x, weights, biases).0
+    }
+
+    /// `activation(x W₁ + b₁) W₂ + b₂` (Vaswani et al. 2017, equation 2).
+    ///
+    /// # Shapes
+    /// x `[rows, hidden]`, maps `[hidden, intermediate]` and `[intermediate, hidden]` -> `[rows, hidden]`
+    fn bert_feed_forward(
+        x: FloatTensor<Self>,
+        maps: [LinearTensors<FloatTensor<Self>>; 2],
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        Self::Kernels::feed_forward(x, maps, activation)
+    }
+
     /// `LayerNorm(residual + dropout(x))`, without the residual where there is none.
     ///
     /// # Shapes
@@ -61,16 +85,17 @@ pub trait BertBackend: Backend {
         Self::Kernels::add_layer_norm(x, residual, gamma, beta, args).0
     }
 
-    /// Scaled dot-product attention of every sequence on its own.
+    /// Scaled dot-product attention of every sequence on its own. `sequences` says where the queries of each sequence are,
+    /// then its keys and values: the same, or fewer queries.
     ///
     /// # Shapes
-    /// qkv `[tokens, 3 * hidden]` -> `[tokens, hidden]`
+    /// query `[queries, hidden]`, key_value `[tokens, 2 * hidden]` -> `[queries, hidden]`
     fn bert_attention(
-        qkv: FloatTensor<Self>,
-        sequences: &Sequences<Self>,
+        tensors: AttentionTensors<FloatTensor<Self>>,
+        sequences: [&Sequences<Self>; 2],
         args: AttentionArgs,
     ) -> FloatTensor<Self> {
-        Self::Kernels::attention(qkv, sequences, args).0
+        Self::Kernels::attention(tensors, sequences, args).0
     }
 
     /// `dropout(LayerNorm(word + position + token_type))`.
@@ -95,7 +120,8 @@ pub trait BertBackend: Backend {
         Self::float_select(x, 0, rows)
     }
 
-    /// The masked-LM loss over the tied decoder, summed over the masked tokens.
+    /// The masked-LM loss over the tied decoder, summed over the masked tokens. The last argument is what the gradient of the
+    /// sum will be: gradients are prepared for it, and any other is a pass over them more.
     ///
     /// # Shapes
     /// hidden `[masked, hidden]`, word_embeddings `[vocabulary, hidden]`, bias `[vocabulary]`, labels `[masked]`
@@ -104,6 +130,7 @@ pub trait BertBackend: Backend {
         word_embeddings: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         labels: IntTensor<Self>,
+        _expected_grad: f64,
     ) -> MaskedLmOutput<Self> {
         Self::Kernels::masked_lm_loss(hidden, word_embeddings, bias, labels)
     }

@@ -59,12 +59,38 @@ impl Fixture {
         sequences
     }
 
-    fn labels<B: Backend>(&self, device: &B::Device) -> PreTrainingLabels<B> {
-        let integers = |name| ids(self.integers(name).into_iter(), device);
+    fn labels(&self) -> Labels {
+        let integers = self.integers("masked_rows").into_iter();
+        Labels {
+            masked_rows: integers.map(|row| row as usize).collect(),
+            masked_labels: self
+                .integers("masked_labels")
+                .into_iter()
+                .map(|id| id as u32)
+                .collect(),
+            next_sentence: self
+                .integers("next_sentence")
+                .into_iter()
+                .map(|id| id as u8)
+                .collect(),
+        }
+    }
+}
+
+/// What the heads should say.
+struct Labels {
+    masked_rows: Vec<usize>,
+    masked_labels: Vec<u32>,
+    next_sentence: Vec<u8>,
+}
+
+impl Labels {
+    fn borrowed(&self) -> PreTrainingLabels<'_> {
         PreTrainingLabels {
-            masked_rows: integers("masked_rows"),
-            masked_labels: integers("masked_labels"),
-            next_sentence: Some(integers("next_sentence")),
+            masked_rows: &self.masked_rows,
+            masked_labels: &self.masked_labels,
+            next_sentence: Some(&self.next_sentence),
+            mlm_weight: 1.0,
         }
     }
 }
@@ -152,9 +178,9 @@ pub(crate) fn forward<B: BertBackend>(activation: &str, tolerance: f32) {
         values(model.masked_lm_logits(output.hidden_states, every)),
     );
 
-    let labels = expected.labels::<B>(&device);
-    let (masked, count) = (labels.masked_labels.dims()[0], sequences.lengths.len());
-    let loss = model.loss(&batch, labels, &inference);
+    let labels = expected.labels();
+    let (masked, count) = (labels.masked_labels.len(), sequences.lengths.len());
+    let loss = model.loss(&batch, labels.borrowed(), &inference);
     check("mlm_loss", values(loss.mlm_sum.div_scalar(masked as f32)));
     check("nsp_loss", values(loss.nsp_sum.div_scalar(count as f32)));
 }
@@ -166,11 +192,11 @@ fn loss<B: BertBackend>(
     device: &B::Device,
 ) -> (Tensor<B, 1>, [f32; 2]) {
     let sequences = fixture.sequences();
-    let labels = fixture.labels::<B>(device);
-    let masked = labels.masked_labels.dims()[0] as f32;
+    let labels = fixture.labels();
+    let masked = labels.masked_labels.len() as f32;
     let sums = model.loss(
         &sequences.to_device(device),
-        labels,
+        labels.borrowed(),
         &DropoutKey::training(1),
     );
     let mlm = sums.mlm_sum.div_scalar(masked);

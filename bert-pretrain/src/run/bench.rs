@@ -7,13 +7,15 @@ use bert_core::backend::Job;
 use bert_core::config::{BackendConfig, BertConfig, OptimizerConfig, from_value};
 use bert_core::data::random::generator;
 use bert_core::error::{Error, Result};
-use bert_core::ops::BertAutodiffBackend;
+use bert_core::nn::{Linear, Selected};
+use bert_core::ops::{Activation, BertAutodiffBackend, BertBackend, DropoutKey};
 use bert_core::optim::BertOptimizer;
 use bert_core::train::TaskBatch;
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Param};
 use burn::optim::Optimizer;
 use burn::tensor::backend::Backend;
-use burn_train::{InferenceStep, TrainStep};
+use burn::tensor::{Distribution, Tensor};
+use burn_train::TrainStep;
 use rand::Rng;
 use serde_json::{Value, json};
 
@@ -87,7 +89,14 @@ pub(super) fn bench(
         batches,
         iters,
     };
+    let work = Work::of(&config, &job.batches);
     let times = on(backend, job)?;
+    let per_second = |milliseconds: f64| tokens as f64 / milliseconds * 1e3;
+    let gflops = |operations: f64, milliseconds: f64| operations / milliseconds / 1e6;
+    let (infer, train) = (
+        gflops(work.infer, times.infer),
+        gflops(work.train, times.train),
+    );
     let value = json!({
         "tokens": tokens,
         "infer_ms": times.infer,
@@ -95,24 +104,89 @@ pub(super) fn bench(
         "forward_ms": times.forward,
         "backward_ms": times.backward,
         "optimizer_ms": times.optimizer,
-        "infer_tokens_per_second": tokens as f64 / times.infer * 1e3,
-        "train_tokens_per_second": tokens as f64 / times.train * 1e3,
+        "embedding_ms": times.embedding,
+        "attention_ms": times.attention,
+        "feed_forward_ms": times.feed_forward,
+        "head_ms": times.head,
+        "infer_tokens_per_second": per_second(times.infer),
+        "train_tokens_per_second": per_second(times.train),
+        "infer_gflops": infer,
+        "train_gflops": train,
+        "product_gflops": times.product_gflops,
+        "infer_fraction": infer / times.product_gflops,
+        "train_fraction": train / times.product_gflops,
     });
     print(json, &value, || {
-        format!(
-            "{tokens} tokens, medians of {iters}\n\
-             infer      {:>10.1} ms  {:>9.0} tokens/s\n\
-             train      {:>10.1} ms  {:>9.0} tokens/s\n\
-             \x20 forward  {:>10.1} ms\n  backward {:>10.1} ms\n  optimizer{:>10.1} ms",
-            times.infer,
-            tokens as f64 / times.infer * 1e3,
-            times.train,
-            tokens as f64 / times.train * 1e3,
-            times.forward,
-            times.backward,
-            times.optimizer,
-        )
+        let line = |name: &str, milliseconds: f64| format!("{name:<16}{milliseconds:>10.1} ms");
+        let whole = |name, milliseconds, gflops| {
+            format!(
+                "{}{:>12.0} tokens/s{gflops:>10.0} GFLOPS, {:.0} % of a product's",
+                line(name, milliseconds),
+                per_second(milliseconds),
+                100.0 * gflops / times.product_gflops
+            )
+        };
+        [
+            format!(
+                "{tokens} tokens, medians of {iters}; one large product: {:.0} GFLOPS",
+                times.product_gflops
+            ),
+            whole("infer", times.infer, infer),
+            whole("train", times.train, train),
+            line("  forward", times.forward),
+            line("  backward", times.backward),
+            line("  optimizer", times.optimizer),
+            "each part alone, forward and backward:".into(),
+            line("  embedding", times.embedding),
+            line("  attention", times.attention),
+            line("  feed-forward", times.feed_forward),
+            line("  head", times.head),
+        ]
+        .join("\n")
     })
+}
+
+/// The operations that the products of all batches take, two for a multiplication and its addition.
+struct Work {
+    infer: f64,
+    train: f64,
+}
+
+impl Work {
+    fn of(config: &BertConfig, batches: &[PretrainingBatch]) -> Self {
+        let layers = config.num_hidden_layers as f64;
+        let (hidden, intermediate) = (config.hidden_size as f64, config.intermediate_size as f64);
+        let (projection, feed_forward) = (2.0 * hidden * hidden, 4.0 * hidden * intermediate);
+        let (mut infer, mut train) = (0.0, 0.0);
+        for batch in batches {
+            let lengths = &batch.sequences().lengths;
+            let labels = batch.labels();
+            let tokens = batch.tokens() as f64;
+            let masked = labels.masked_rows.len() as f64;
+            let sequences = lengths.len() as f64;
+            // What the last layer computes for the tokens that a head sees, and for the others.
+            let seen = masked + sequences;
+            let pairs: f64 = lengths.iter().map(|&length| (length * length) as f64).sum();
+            let mut end = 0;
+            let seen_pairs: f64 = (lengths.iter())
+                .map(|&length| {
+                    let rows = end..end + length;
+                    end += length;
+                    let masked = labels.masked_rows.iter().filter(|row| rows.contains(row));
+                    ((masked.count() + 1) * length) as f64
+                })
+                .sum();
+            let layer = tokens * (4.0 * projection + feed_forward) + 4.0 * hidden * pairs;
+            let last = tokens * 2.0 * projection
+                + seen * (2.0 * projection + feed_forward)
+                + 4.0 * hidden * seen_pairs;
+            let head = masked * (projection + 2.0 * hidden * config.vocab_size as f64)
+                + sequences * projection;
+            infer += layers * layer;
+            train += 3.0 * ((layers - 1.0) * layer + last + head);
+        }
+        Self { infer, train }
+    }
 }
 
 /// Random tokens, 15 % of them masked.
@@ -160,6 +234,11 @@ struct Times {
     forward: f64,
     backward: f64,
     optimizer: f64,
+    embedding: f64,
+    attention: f64,
+    feed_forward: f64,
+    head: f64,
+    product_gflops: f64,
 }
 
 impl Job for BenchJob<'_> {
@@ -169,20 +248,27 @@ impl Job for BenchJob<'_> {
         let mut model = Pretraining::<B>::new(self.config, 1, &device);
         let mut optimizer = BertOptimizer::<B>::new(OptimizerConfig::default(), Some(1.0));
         let rows = self.iters + 1; // the first warms up
-        let mut columns: [Vec<f64>; 5] = Default::default();
+        let mut columns: [Vec<f64>; 10] = Default::default();
         for row in 0..rows {
-            let mut sums = [0.0; 5];
+            let mut sums = [0.0; 10];
             for batch in &self.batches {
-                let inference = model.valid();
-                let started = Instant::now();
-                inference.step(batch.clone()).into_statistics();
-                sums[0] += started.elapsed().as_secs_f64();
+                let bert = model.valid().model.bert;
+                let packed = batch.sequences().to_device(&device);
+                sums[0] += timed(|| {
+                    let dropout = DropoutKey::inference();
+                    let embedded = bert.embeddings.forward(&packed, &dropout);
+                    let sequences = &packed.sequences;
+                    let states = bert.encoder.forward(embedded, sequences, &dropout);
+                    states.sum().into_data()
+                });
+                drop(bert);
 
-                let started = Instant::now();
-                let loss = model.forward_loss(batch);
-                sync::<B>(&device);
-                sums[1] += started.elapsed().as_secs_f64();
-                drop(loss);
+                let loss = timed(|| {
+                    let loss = model.forward_loss(batch);
+                    sync::<B>(&device);
+                    loss
+                });
+                sums[1] += loss;
 
                 let started = Instant::now();
                 let output = TrainStep::step(&model, batch.clone());
@@ -193,23 +279,135 @@ impl Job for BenchJob<'_> {
                 model = optimizer.step(1e-4, model, output.grads);
                 sync::<B>(&device);
                 sums[3] += started.elapsed().as_secs_f64();
+
+                let phases = phases(&model, batch, &device);
+                sums[5..9]
+                    .iter_mut()
+                    .zip(phases)
+                    .for_each(|(sum, phase)| *sum += phase);
             }
             sums[4] = sums[2] + sums[3];
+            sums[9] = product_gflops::<B::InnerBackend>(&device) / 1e3;
             if row > 0 {
                 for (column, sum) in columns.iter_mut().zip(sums) {
                     column.push(sum * 1e3);
                 }
             }
         }
-        let [infer, forward, both, optimizer, train] = columns.map(median);
+        let [
+            infer,
+            forward,
+            both,
+            optimizer,
+            train,
+            embedding,
+            attention,
+            feed_forward,
+            head,
+            product_gflops,
+        ] = columns.map(median);
         Ok(Times {
             infer,
             train,
             forward,
             backward: both - forward,
             optimizer,
+            embedding,
+            attention,
+            feed_forward,
+            head,
+            product_gflops,
         })
     }
+}
+
+/// Seconds.
+fn timed<T>(work: impl FnOnce() -> T) -> f64 {
+    let started = Instant::now();
+    let result = work();
+    let seconds = started.elapsed().as_secs_f64();
+    drop(result);
+    seconds
+}
+
+/// Seconds of the embeddings, of the attention and the feed-forward networks of all layers, and of the heads, each alone,
+/// forward and backward, as a training step uses them.
+fn phases<B: BertAutodiffBackend>(
+    model: &Pretraining<B>,
+    batch: &PretrainingBatch,
+    device: &B::Device,
+) -> [f64; 4] {
+    let model = &model.model;
+    let dropout = DropoutKey::training(1);
+    let packed = batch.sequences().to_device::<B>(device);
+    let labels = batch.labels();
+    let Some(selection) = labels.selection(&packed.sequences, device) else {
+        return [0.0; 4];
+    };
+    let hidden = model.bert.embeddings.word_embeddings.weight.dims()[1];
+    let states = |rows: usize| {
+        let normal = Distribution::Normal(0.0, 1.0);
+        Tensor::<B, 2>::random([rows, hidden], normal, device).require_grad()
+    };
+    let back = |y: Tensor<B, 2>| {
+        let grads = y.sum().backward();
+        sync::<B>(device);
+        grads
+    };
+    let (tokens, selected) = (batch.tokens(), selection.rows.dims()[0]);
+    let mut seconds = [0.0; 4];
+    seconds[0] = timed(|| back(model.bert.embeddings.forward(&packed, &dropout)));
+    let layers = &model.bert.encoder.layer;
+    for (index, layer) in layers.iter().enumerate() {
+        let last = index + 1 == layers.len();
+        let sequences = if last {
+            &selection.sequences
+        } else {
+            &packed.sequences
+        };
+        let rows = if last { selected } else { tokens };
+        let (all, some, attended) = (states(tokens), states(rows), states(rows));
+        seconds[1] += timed(|| {
+            let selected = Selected {
+                hidden_states: if last { some } else { all.clone() },
+                sequences,
+            };
+            let attention = &layer.attention;
+            back(attention.forward(all, selected, &packed.sequences, &dropout))
+        });
+        let intermediate = &layer.intermediate;
+        seconds[2] += timed(|| back(layer.output.feed_forward(intermediate, attended, &dropout)));
+    }
+    let hidden_states = states(selected);
+    seconds[3] = timed(|| {
+        let loss = model.loss_of_selected(hidden_states, &selection, &packed.sequences, labels);
+        let loss = loss.mlm_sum.mul_scalar(labels.mlm_weight) + loss.nsp_sum;
+        let grads = loss.backward();
+        sync::<B>(device);
+        grads
+    });
+    seconds
+}
+
+/// The speed of one product of two matrices of 1024 x 1024, the best of three.
+fn product_gflops<B: BertBackend>(device: &B::Device) -> f64 {
+    const SIZE: usize = 1024;
+    let matrix = || Tensor::<B, 2>::random([SIZE, SIZE], Distribution::Default, device);
+    let (x, weight) = (matrix(), matrix());
+    let bias = Tensor::<B, 1>::zeros([SIZE], device);
+    let linear = Linear {
+        weight: Param::from_tensor(weight),
+        bias: Param::from_tensor(bias),
+    };
+    let once = || {
+        timed(|| {
+            let y = linear.forward(x.clone(), Activation::Identity);
+            sync::<B>(device);
+            y
+        })
+    };
+    let seconds = (0..3).map(|_| once()).fold(f64::INFINITY, f64::min);
+    2.0 * (SIZE as f64).powi(3) / seconds / 1e9
 }
 
 fn sync<B: Backend>(device: &B::Device) {

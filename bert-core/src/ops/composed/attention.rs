@@ -7,9 +7,9 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bool, Tensor};
 
 use crate::data::packed::Sequences;
-use crate::ops::{AttentionArgs, primitive, tensor};
+use crate::ops::{AttentionArgs, AttentionTensors, primitive, tensor};
 
-/// What the backward step needs; all `[sequences, heads, longest, …]`.
+/// What the backward step needs; all `[sequences, heads, queries or keys, …]`.
 #[derive(Debug, Clone)]
 pub struct AttentionSaved<B: Backend> {
     query: FloatTensor<B>,
@@ -23,16 +23,16 @@ pub struct AttentionSaved<B: Backend> {
 const MASKED_SCORE: f64 = -1e9;
 
 pub(super) fn forward<B: Backend>(
-    qkv: FloatTensor<B>,
-    sequences: &Sequences<B>,
+    AttentionTensors { query, key_value }: AttentionTensors<FloatTensor<B>>,
+    sequences: [&Sequences<B>; 2],
     args: AttentionArgs,
 ) -> (FloatTensor<B>, AttentionSaved<B>) {
-    let qkv: Tensor<B, 2> = tensor(qkv);
-    let [_, width] = qkv.dims();
-    let hidden = width / 3;
-    let (count, longest) = (sequences.count(), sequences.longest());
-    let [query, key, value] = split(qkv, sequences, args.heads);
-    let probabilities = probabilities(query.clone(), key.clone(), sequences);
+    let query: Tensor<B, 2> = tensor(query);
+    let [_, hidden] = query.dims();
+    let [queries, keys] = sequences;
+    let [query] = split(query, queries, args.heads);
+    let [key, value] = split(tensor(key_value), keys, args.heads);
+    let probabilities = probabilities(query.clone(), key.clone(), keys);
     let mask = args
         .dropout
         .mask::<B, 4>(probabilities.dims(), &probabilities.device());
@@ -40,12 +40,12 @@ pub(super) fn forward<B: Backend>(
         Some(mask) => probabilities.clone() * mask.clone(),
         None => probabilities.clone(),
     };
-    // [sequences, heads, longest, head_dim] -> [sequences, longest, heads, head_dim] -> [tokens, hidden]
+    // [sequences, heads, longest, head_dim] -> [sequences, longest, heads, head_dim] -> [queries, hidden]
     let context = dropped
         .matmul(value.clone())
         .permute([0, 2, 1, 3])
-        .reshape([count * longest, hidden]);
-    let context = sequences.leave_rectangle(context);
+        .reshape([queries.count() * queries.longest(), hidden]);
+    let context = queries.leave_rectangle(context);
     let saved = AttentionSaved {
         query: primitive(query),
         key: primitive(key),
@@ -59,50 +59,64 @@ pub(super) fn forward<B: Backend>(
 /// What every token attends to, `softmax(Q Kᵀ / sqrt(d))`, for looking at.
 ///
 /// # Shapes
-/// qkv `[tokens, 3 * hidden]` -> `[sequences, heads, longest, longest]`; rows and columns beyond a sequence's end have no
-/// meaning.
+/// query and key `[tokens, hidden]` -> `[sequences, heads, longest, longest]`; rows and columns beyond a sequence's end
+/// have no meaning.
 pub fn attention_probabilities<B: Backend>(
-    qkv: Tensor<B, 2>,
+    query: Tensor<B, 2>,
+    key: Tensor<B, 2>,
     sequences: &Sequences<B>,
     heads: usize,
 ) -> Tensor<B, 4> {
-    let [query, key, _] = split(qkv, sequences, heads);
+    let [query] = split(query, sequences, heads);
+    let [key] = split(key, sequences, heads);
     probabilities(query, key, sequences)
 }
 
-/// Queries, keys and values.
+/// `PARTS` tensors that stand side by side, head by head.
 ///
 /// # Shapes
-/// `[tokens, 3 * hidden] -> 3 x [sequences, heads, longest, head_dim]`
-fn split<B: Backend>(
-    qkv: Tensor<B, 2>,
+/// `[tokens, PARTS * hidden] -> PARTS x [sequences, heads, longest, head_dim]`
+fn split<B: Backend, const PARTS: usize>(
+    joint: Tensor<B, 2>,
     sequences: &Sequences<B>,
     heads: usize,
-) -> [Tensor<B, 4>; 3] {
-    let [_, width] = qkv.dims();
+) -> [Tensor<B, 4>; PARTS] {
+    let [_, width] = joint.dims();
     let (count, longest) = (sequences.count(), sequences.longest());
-    // [tokens, 3 * hidden] -> [sequences, longest, 3, heads, head_dim] -> [3, sequences, heads, longest, head_dim]
+    // -> [sequences, longest, parts, heads, head_dim] -> [parts, sequences, heads, longest, head_dim]
     let parts = sequences
-        .enter_rectangle(qkv)
-        .reshape([count, longest, 3, heads, width / 3 / heads])
+        .enter_rectangle(joint)
+        .reshape([count, longest, PARTS, heads, width / PARTS / heads])
         .permute([2, 0, 3, 1, 4]);
     std::array::from_fn(|part| parts.clone().narrow(0, part, 1).squeeze_dim::<4>(0))
 }
 
-/// `[sequences, heads, longest, head_dim] x 2 -> [sequences, heads, longest, longest]`
+/// The opposite.
+fn join<B: Backend, const PARTS: usize>(
+    parts: [Tensor<B, 4>; PARTS],
+    sequences: &Sequences<B>,
+) -> Tensor<B, 2> {
+    let [count, heads, longest, head_dim] = parts[0].dims();
+    let joint = Tensor::stack::<5>(parts.into(), 0)
+        .permute([1, 3, 0, 2, 4])
+        .reshape([count * longest, PARTS * heads * head_dim]);
+    sequences.leave_rectangle(joint)
+}
+
+/// `[sequences, heads, queries or keys, head_dim] -> [sequences, heads, queries, keys]`
 fn probabilities<B: Backend>(
     query: Tensor<B, 4>,
     key: Tensor<B, 4>,
-    sequences: &Sequences<B>,
+    keys: &Sequences<B>,
 ) -> Tensor<B, 4> {
-    let [count, heads, longest, head_dim] = query.dims();
+    let [count, heads, queries, head_dim] = query.dims();
     let mut scores = query
         .matmul(key.transpose())
         .mul_scalar(AttentionArgs::scale(head_dim));
-    if let Some(beyond) = sequences.beyond_end() {
+    if let Some(beyond) = keys.beyond_end() {
         let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
-            .reshape([count, 1, 1, longest])
-            .expand([count, heads, longest, longest]);
+            .reshape([count, 1, 1, keys.longest()])
+            .expand([count, heads, queries, keys.longest()]);
         scores = scores.mask_fill(beyond, MASKED_SCORE);
     }
     softmax(scores, 3)
@@ -110,16 +124,17 @@ fn probabilities<B: Backend>(
 
 pub(super) fn backward<B: Backend>(
     grad: FloatTensor<B>,
-    sequences: &Sequences<B>,
+    sequences: [&Sequences<B>; 2],
     args: AttentionArgs,
     saved: AttentionSaved<B>,
-) -> FloatTensor<B> {
+) -> AttentionTensors<FloatTensor<B>> {
     let grad: Tensor<B, 2> = tensor(grad);
     let [_, hidden] = grad.dims();
     let heads = args.heads;
-    let (count, longest) = (sequences.count(), sequences.longest());
-    let mut grad = sequences.enter_rectangle(grad);
-    if let Some(beyond) = sequences.beyond_end() {
+    let [queries, keys] = sequences;
+    let (count, longest) = (queries.count(), queries.longest());
+    let mut grad = queries.enter_rectangle(grad);
+    if let Some(beyond) = queries.beyond_end() {
         let beyond = Tensor::<B, 2, Bool>::from_primitive(beyond)
             .reshape([count * longest, 1])
             .expand([count * longest, hidden]);
@@ -146,9 +161,8 @@ pub(super) fn backward<B: Backend>(
         .mul_scalar(AttentionArgs::scale(hidden / heads));
     let d_query = d_scores.clone().matmul(key);
     let d_key = d_scores.transpose().matmul(query);
-    // 3 x [sequences, heads, longest, head_dim] -> [sequences, longest, 3, heads, head_dim] -> [tokens, 3 * hidden]
-    let joint = Tensor::stack::<5>(vec![d_query, d_key, d_value], 0)
-        .permute([1, 3, 0, 2, 4])
-        .reshape([count * longest, 3 * hidden]);
-    primitive(sequences.leave_rectangle(joint))
+    AttentionTensors {
+        query: primitive(join([d_query], queries)),
+        key_value: primitive(join([d_key, d_value], keys)),
+    }
 }

@@ -107,3 +107,34 @@ pub(super) fn backward<B: Backend>(
     let db = dz.sum_dim(0).squeeze_dim::<1>(0);
     [primitive(dx), primitive(dw), primitive(db)]
 }
+
+/// What the backward step of two joint maps needs.
+#[derive(Debug, Clone)]
+pub struct JointLinearSaved<B: Backend>(LinearSaved<B>);
+
+pub(super) fn joint_forward<B: Backend>(
+    x: FloatTensor<B>,
+    weights: [FloatTensor<B>; 2],
+    biases: [FloatTensor<B>; 2],
+) -> (FloatTensor<B>, JointLinearSaved<B>) {
+    // One product instead of two: the copy of the weights is small beside it.
+    let weight = B::float_cat(weights.into(), 1);
+    let bias = B::float_cat(biases.into(), 0);
+    let (y, saved) = forward::<B>(x, weight, bias, Activation::Identity);
+    (y, JointLinearSaved(saved))
+}
+
+pub(super) fn joint_backward<B: Backend>(
+    grad: FloatTensor<B>,
+    JointLinearSaved(saved): JointLinearSaved<B>,
+) -> [FloatTensor<B>; 5] {
+    let [dx, d_weight, d_bias] = backward::<B>(grad, saved);
+    let halves = |joint: Tensor<B, 2>| {
+        let width = joint.dims()[1] / 2;
+        [0, width].map(|start| joint.clone().narrow(1, start, width))
+    };
+    let [w1, w2] = halves(tensor(d_weight)).map(primitive);
+    let [b1, b2] = halves(tensor::<B, 1>(d_bias).unsqueeze::<2>())
+        .map(|half| primitive(half.squeeze_dim::<1>(0)));
+    [dx, w1, w2, b1, b2]
+}

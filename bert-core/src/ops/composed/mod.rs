@@ -3,6 +3,7 @@
 
 mod attention;
 mod embedding;
+mod feed_forward;
 mod layer_norm;
 mod linear;
 mod masked_lm;
@@ -13,13 +14,14 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 
 pub use attention::{AttentionSaved, attention_probabilities};
 pub use embedding::EmbedSaved;
+pub use feed_forward::FeedForwardSaved;
 pub use layer_norm::LayerNormSaved;
-pub use linear::LinearSaved;
+pub use linear::{JointLinearSaved, LinearSaved};
 pub use masked_lm::MaskedLmSaved;
 
 use super::{
-    Activation, AdamArgs, AttentionArgs, EmbeddingIds, Kernels, LayerNormArgs, MaskedLmOutput,
-    Moments,
+    Activation, AdamArgs, AttentionArgs, AttentionTensors, EmbeddingIds, Kernels, LayerNormArgs,
+    LinearTensors, MaskedLmOutput, Moments,
 };
 use crate::data::packed::Sequences;
 
@@ -29,6 +31,8 @@ pub struct Composed;
 
 impl<B: Backend> Kernels<B> for Composed {
     type LinearSaved = LinearSaved<B>;
+    type JointLinearSaved = JointLinearSaved<B>;
+    type FeedForwardSaved = FeedForwardSaved<B>;
     type LayerNormSaved = LayerNormSaved<B>;
     type AttentionSaved = AttentionSaved<B>;
     type EmbedSaved = EmbedSaved<B>;
@@ -43,8 +47,48 @@ impl<B: Backend> Kernels<B> for Composed {
         linear::forward::<B>(x, weight, bias, activation)
     }
 
-    fn linear_backward(grad: FloatTensor<B>, saved: LinearSaved<B>) -> [FloatTensor<B>; 3] {
-        linear::backward::<B>(grad, saved)
+    fn linear_backward(
+        grad: FloatTensor<B>,
+        saved: LinearSaved<B>,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 3] {
+        let [dx, rest @ ..] = linear::backward::<B>(grad, saved);
+        let [d_weight, d_bias] = rest;
+        [plus::<B>(so_far, dx), d_weight, d_bias]
+    }
+
+    fn joint_linear(
+        x: FloatTensor<B>,
+        weights: [FloatTensor<B>; 2],
+        biases: [FloatTensor<B>; 2],
+    ) -> (FloatTensor<B>, JointLinearSaved<B>) {
+        linear::joint_forward::<B>(x, weights, biases)
+    }
+
+    fn joint_linear_backward(
+        grad: FloatTensor<B>,
+        saved: JointLinearSaved<B>,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 5] {
+        let [dx, w1, w2, b1, b2] = linear::joint_backward::<B>(grad, saved);
+        [plus::<B>(so_far, dx), w1, w2, b1, b2]
+    }
+
+    fn feed_forward_forward(
+        x: FloatTensor<B>,
+        maps: [LinearTensors<FloatTensor<B>>; 2],
+        activation: Activation,
+    ) -> (FloatTensor<B>, FeedForwardSaved<B>) {
+        feed_forward::forward::<B>(x, maps, activation)
+    }
+
+    fn feed_forward_backward(
+        grad: FloatTensor<B>,
+        saved: FeedForwardSaved<B>,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 5] {
+        let [dx, w1, b1, w2, b2] = feed_forward::backward::<B>(grad, saved);
+        [plus::<B>(so_far, dx), w1, b1, w2, b2]
     }
 
     fn add_layer_norm(
@@ -65,19 +109,19 @@ impl<B: Backend> Kernels<B> for Composed {
     }
 
     fn attention(
-        qkv: FloatTensor<B>,
-        sequences: &Sequences<B>,
+        tensors: AttentionTensors<FloatTensor<B>>,
+        sequences: [&Sequences<B>; 2],
         args: AttentionArgs,
     ) -> (FloatTensor<B>, AttentionSaved<B>) {
-        attention::forward::<B>(qkv, sequences, args)
+        attention::forward::<B>(tensors, sequences, args)
     }
 
     fn attention_backward(
         grad: FloatTensor<B>,
-        sequences: &Sequences<B>,
+        sequences: [&Sequences<B>; 2],
         args: AttentionArgs,
         saved: AttentionSaved<B>,
-    ) -> FloatTensor<B> {
+    ) -> AttentionTensors<FloatTensor<B>> {
         attention::backward::<B>(grad, sequences, args, saved)
     }
 
@@ -91,8 +135,13 @@ impl<B: Backend> Kernels<B> for Composed {
         embedding::forward::<B>(tables, ids, gamma, beta, args)
     }
 
-    fn embed_backward(grad: FloatTensor<B>, saved: EmbedSaved<B>) -> [FloatTensor<B>; 5] {
-        embedding::backward::<B>(grad, saved)
+    fn embed_backward(
+        grad: FloatTensor<B>,
+        saved: EmbedSaved<B>,
+        so_far: Option<FloatTensor<B>>,
+    ) -> [FloatTensor<B>; 5] {
+        let [words, positions, types, gamma, beta] = embedding::backward::<B>(grad, saved);
+        [plus::<B>(so_far, words), positions, types, gamma, beta]
     }
 
     fn masked_lm_forward(
@@ -100,6 +149,7 @@ impl<B: Backend> Kernels<B> for Composed {
         word_embeddings: FloatTensor<B>,
         bias: FloatTensor<B>,
         labels: IntTensor<B>,
+        _expected_grad: f64,
     ) -> (MaskedLmOutput<B>, MaskedLmSaved<B>) {
         masked_lm::forward::<B>(hidden, word_embeddings, bias, labels)
     }
@@ -130,5 +180,12 @@ impl<B: Backend> Kernels<B> for Composed {
 
     fn squared_norm(x: FloatTensor<B>) -> FloatTensor<B> {
         update::squared_norm::<B>(x)
+    }
+}
+
+fn plus<B: Backend>(so_far: Option<FloatTensor<B>>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    match so_far {
+        Some(so_far) => B::float_add(so_far, grad),
+        None => grad,
     }
 }

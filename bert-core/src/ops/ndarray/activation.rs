@@ -1,5 +1,7 @@
 //! The functions after a linear map, element by element, with the sums that backward steps need.
 
+use std::mem::MaybeUninit;
+
 use super::math::{erf, exp, tanh};
 use crate::ops::Activation;
 
@@ -14,12 +16,13 @@ fn gelu(z: f32) -> f32 {
     z * cdf(z)
 }
 
-/// `Φ(z) + z φ(z)`.
+/// `z Φ(z)` and its slope `Φ(z) + z φ(z)`.
 #[inline(always)]
-fn gelu_slope(z: f32) -> f32 {
+fn gelu_and_slope(z: f32) -> (f32, f32) {
     /// 1 / sqrt(2π)
     const DENSITY: f32 = 0.398_942_3;
-    cdf(z) + z * DENSITY * exp(-0.5 * z * z)
+    let cdf = cdf(z);
+    (z * cdf, cdf + z * DENSITY * exp(-0.5 * z * z))
 }
 
 /// sqrt(2/π)
@@ -32,65 +35,118 @@ fn gelu_tanh(z: f32) -> f32 {
 }
 
 #[inline(always)]
-fn gelu_tanh_slope(z: f32) -> f32 {
+fn gelu_tanh_and_slope(z: f32) -> (f32, f32) {
     let gate = tanh(GATE * z * (1.0 + CUBE * z * z));
-    0.5 * (1.0 + gate) + 0.5 * z * (1.0 - gate * gate) * GATE * (1.0 + 3.0 * CUBE * z * z)
+    let inner = GATE * (1.0 + 3.0 * CUBE * z * z);
+    let half = 0.5 * (1.0 + gate);
+    (z * half, half + 0.5 * z * (1.0 - gate * gate) * inner)
 }
 
 #[inline(always)]
-fn tanh_slope(z: f32) -> f32 {
+fn relu(z: f32) -> f32 {
+    z.max(0.0)
+}
+
+#[inline(always)]
+fn relu_slope(z: f32) -> f32 {
+    if z > 0.0 { 1.0 } else { 0.0 }
+}
+
+#[inline(always)]
+fn tanh_and_slope(z: f32) -> (f32, f32) {
     let y = tanh(z);
-    1.0 - y * y
+    (y, 1.0 - y * y)
 }
 
-/// `z ← z + b; y ← activation(z)` for whole rows. Where z is not needed again, `y` is `None` and z becomes the result.
+/// `z ← z + b` for a part of a row.
 #[inline(always)]
-pub(super) fn bias_and_activation(
-    activation: Activation,
-    z: &mut [f32],
-    bias: &[f32],
-    y: Option<&mut [f32]>,
-) {
+pub(super) fn add_bias(z: &mut [f32], bias: &[f32]) {
+    for (z, b) in z.iter_mut().zip(bias) {
+        *z += b;
+    }
+}
+
+/// `z ← activation(z + b)` for a part of a row.
+#[inline(always)]
+pub(super) fn activate(activation: Activation, z: &mut [f32], bias: &[f32]) {
     match activation {
-        Activation::Identity => rows(
-            z,
-            bias,
-            y,
-            #[inline(always)]
-            |z| z,
-        ),
-        Activation::Gelu => rows(z, bias, y, gelu),
-        Activation::GeluTanh => rows(z, bias, y, gelu_tanh),
-        Activation::Relu => rows(
-            z,
-            bias,
-            y,
-            #[inline(always)]
-            |z| z.max(0.0),
-        ),
-        Activation::Tanh => rows(z, bias, y, tanh),
+        Activation::Identity => add_bias(z, bias),
+        Activation::Gelu => map(z, bias, gelu),
+        Activation::GeluTanh => map(z, bias, gelu_tanh),
+        Activation::Relu => map(z, bias, relu),
+        Activation::Tanh => map(z, bias, tanh),
     }
 }
 
 #[inline(always)]
-fn rows(z: &mut [f32], bias: &[f32], y: Option<&mut [f32]>, f: impl Fn(f32) -> f32) {
-    let columns = bias.len();
-    match y {
-        Some(y) => {
-            for (z, y) in z.chunks_exact_mut(columns).zip(y.chunks_exact_mut(columns)) {
-                for ((z, y), &b) in z.iter_mut().zip(y).zip(bias) {
-                    *z += b;
-                    *y = f(*z);
-                }
-            }
-        }
-        None => {
-            for z in z.chunks_exact_mut(columns) {
-                for (z, &b) in z.iter_mut().zip(bias) {
-                    *z = f(*z + b);
-                }
-            }
-        }
+fn map(z: &mut [f32], bias: &[f32], f: impl Fn(f32) -> f32) {
+    for (z, &b) in z.iter_mut().zip(bias) {
+        *z = f(*z + b);
+    }
+}
+
+/// `y ← activation(z)` for a part of a row, all of it.
+#[inline(always)]
+pub(super) fn activate_into(activation: Activation, z: &[f32], y: &mut [MaybeUninit<f32>]) {
+    match activation {
+        Activation::Identity => map_into(
+            z,
+            y,
+            #[inline(always)]
+            |z| z,
+        ),
+        Activation::Gelu => map_into(z, y, gelu),
+        Activation::GeluTanh => map_into(z, y, gelu_tanh),
+        Activation::Relu => map_into(z, y, relu),
+        Activation::Tanh => map_into(z, y, tanh),
+    }
+}
+
+#[inline(always)]
+fn map_into(z: &[f32], y: &mut [MaybeUninit<f32>], f: impl Fn(f32) -> f32) {
+    assert_eq!(z.len(), y.len());
+    for (&z, y) in z.iter().zip(y) {
+        y.write(f(z));
+    }
+}
+
+/// `dy ← dy * activation'(z); y ← activation(z)` for a part of a row, all of y. z may be longer.
+#[inline(always)]
+pub(super) fn activate_and_slope(
+    activation: Activation,
+    dy: &mut [f32],
+    z: &[f32],
+    y: &mut [MaybeUninit<f32>],
+) {
+    match activation {
+        Activation::Identity => both(
+            dy,
+            z,
+            y,
+            #[inline(always)]
+            |z| (z, 1.0),
+        ),
+        Activation::Gelu => both(dy, z, y, gelu_and_slope),
+        Activation::GeluTanh => both(dy, z, y, gelu_tanh_and_slope),
+        Activation::Relu => both(
+            dy,
+            z,
+            y,
+            #[inline(always)]
+            |z| (relu(z), relu_slope(z)),
+        ),
+        Activation::Tanh => both(dy, z, y, tanh_and_slope),
+    }
+}
+
+#[inline(always)]
+fn both(dy: &mut [f32], z: &[f32], y: &mut [MaybeUninit<f32>], f: impl Fn(f32) -> (f32, f32)) {
+    let z = &z[..y.len()];
+    assert_eq!(dy.len(), y.len());
+    for ((dy, &z), to) in dy.iter_mut().zip(z).zip(y) {
+        let (y, slope) = f(z);
+        *dy *= slope;
+        to.write(y);
     }
 }
 
@@ -99,16 +155,28 @@ fn rows(z: &mut [f32], bias: &[f32], y: Option<&mut [f32]>, f: impl Fn(f32) -> f
 pub(super) fn slope_and_sums(activation: Activation, dy: &mut [f32], z: &[f32], sums: &mut [f32]) {
     match activation {
         Activation::Identity => unreachable!("the identity keeps no z"),
-        Activation::Gelu => slopes(dy, z, sums, gelu_slope),
-        Activation::GeluTanh => slopes(dy, z, sums, gelu_tanh_slope),
-        Activation::Relu => slopes(
+        Activation::Gelu => slopes(
             dy,
             z,
             sums,
             #[inline(always)]
-            |z| if z > 0.0 { 1.0 } else { 0.0 },
+            |z| gelu_and_slope(z).1,
         ),
-        Activation::Tanh => slopes(dy, z, sums, tanh_slope),
+        Activation::GeluTanh => slopes(
+            dy,
+            z,
+            sums,
+            #[inline(always)]
+            |z| gelu_tanh_and_slope(z).1,
+        ),
+        Activation::Relu => slopes(dy, z, sums, relu_slope),
+        Activation::Tanh => slopes(
+            dy,
+            z,
+            sums,
+            #[inline(always)]
+            |z| tanh_and_slope(z).1,
+        ),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use burn_ndarray::NdArrayTensor;
 use ndarray::{
-    ArcArray, ArcArray1, ArcArray2, Array, ArrayView2, ArrayViewMut2, Dimension, Ix1, Ix2, IxDyn,
+    ArcArray, ArcArray1, ArcArray2, Array, Array2, ArrayView2, ArrayViewMut2, Dimension, Ix1, Ix2,
+    IxDyn,
 };
 
 /// The elements of a tensor of any rank, in row-major order.
@@ -16,6 +17,11 @@ pub(super) fn floats(x: NdArrayTensor) -> ArcArray<f32, IxDyn> {
     } else {
         array.as_standard_layout().into_owned().into_shared()
     }
+}
+
+/// Whether nobody else holds this tensor's elements, so that they can be overwritten.
+pub(super) fn is_unique(x: &NdArrayTensor) -> bool {
+    matches!(x, NdArrayTensor::F32(storage) if storage.is_unique())
 }
 
 fn of_rank<D: Dimension>(x: NdArrayTensor) -> ArcArray<f32, D> {
@@ -61,6 +67,11 @@ pub(super) fn tensor(shape: &[usize], elements: Vec<f32>) -> NdArrayTensor {
         Ok(array) => array.into_shared().into(),
         Err(error) => unreachable!("a kernel fills the shape it computes: {error}"),
     }
+}
+
+/// A matrix as a tensor.
+pub(super) fn of(array: Array2<f32>) -> NdArrayTensor {
+    array.into_shared().into_dyn().into()
 }
 
 /// The one element of a scalar tensor.

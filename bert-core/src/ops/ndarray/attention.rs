@@ -1,127 +1,161 @@
-//! Attention of every sequence and head on its own, straight from the joint projection: a block of queries against all
-//! keys at a time, so that scores live in the cache and only their log-sum-exp is kept.
+//! Attention of every sequence and head on its own, straight from the projections: a block of queries against all keys at
+//! a time, so that scores live in the cache and only their log-sum-exp is kept.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use burn_ndarray::NdArrayTensor;
-use ndarray::{ArcArray1, ArcArray2, ArrayView2, ArrayViewMut2, Axis, s};
+use ndarray::{ArcArray1, ArcArray2, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-use super::array::{elements, matrix, tensor, vector, view, view_mut};
-use super::dropout::Mask;
+use super::array::{elements, matrix, of, tensor, vector, view, view_mut};
+use super::dropout::{Mask, RowMask};
 use super::math::{exp, maximum, sum_by, vectorized};
-use super::product::{Threads, Write, product};
-use crate::ops::AttentionArgs;
+use super::product::Product;
+use crate::ops::{AttentionArgs, AttentionTensors};
 
-/// Queries of a block: with 512 keys their scores are 128 KiB.
-const BLOCK: usize = 64;
+/// Scores of a block, 128 KiB of them.
+const SCORES: usize = 1 << 15;
 
 /// What the backward step needs.
 #[derive(Debug, Clone)]
 pub struct AttentionSaved {
-    qkv: ArcArray2<f32>,
+    query: ArcArray2<f32>,
+    key_value: ArcArray2<f32>,
     context: ArcArray2<f32>,
-    /// `ln Σ_keys exp(score)`, the queries of one sequence and head together, `[heads * tokens]`.
+    /// `ln Σ_keys exp(score)`, the queries of one sequence and head together, `[heads * queries]`.
     log_sum_exp: ArcArray1<f32>,
 }
 
-/// One sequence and head: where its tokens and columns are.
-struct Task<'a> {
-    query: ArrayView2<'a, f32>,
-    key: ArrayView2<'a, f32>,
-    value: ArrayView2<'a, f32>,
+/// How many queries and keys each sequence has, and the heads.
+struct Layout<'a> {
+    queries: &'a [usize],
+    keys: &'a [usize],
+    heads: usize,
+    hidden: usize,
+}
+
+/// One sequence and head.
+struct Task {
+    /// Its rows among the queries.
+    queries: Range<usize>,
+    /// Its rows among the keys and values.
+    keys: Range<usize>,
+    /// Its columns among the queries, keys or values.
+    columns: Range<usize>,
     /// The number of its first query among those of all sequences and heads: rows of the dropout mask.
     first: usize,
 }
 
-/// The tasks of a batch, sequence by sequence and in each head by head.
-fn tasks<'a>(qkv: &'a ArcArray2<f32>, lengths: &[usize], heads: usize) -> Vec<Task<'a>> {
-    let hidden = qkv.ncols() / 3;
-    let head_dim = hidden / heads;
-    let mut tasks = Vec::with_capacity(lengths.len() * heads);
-    let (mut start, mut first) = (0, 0);
-    for &length in lengths {
-        for head in 0..heads {
-            let part = |part: usize| {
-                let column = part * hidden + head * head_dim;
-                qkv.slice(s![start..start + length, column..column + head_dim])
-            };
-            tasks.push(Task {
-                query: part(0),
-                key: part(1),
-                value: part(2),
-                first,
-            });
-            first += length;
+impl Layout<'_> {
+    /// Sequence by sequence, and in each head by head.
+    fn tasks(&self) -> Vec<Task> {
+        let head_dim = self.hidden / self.heads;
+        let mut tasks = Vec::with_capacity(self.keys.len() * self.heads);
+        let (mut query, mut key, mut first) = (0, 0, 0);
+        for (&queries, &keys) in self.queries.iter().zip(self.keys) {
+            for head in 0..self.heads {
+                tasks.push(Task {
+                    queries: query..query + queries,
+                    keys: key..key + keys,
+                    columns: head * head_dim..(head + 1) * head_dim,
+                    first,
+                });
+                first += queries;
+            }
+            query += queries;
+            key += keys;
         }
-        start += length;
+        tasks
     }
-    tasks
-}
 
-/// Cuts a matrix of tokens into one part a sequence and head, in the order of [`tasks`].
-fn parts<'a>(
-    mut rest: ArrayViewMut2<'a, f32>,
-    lengths: &[usize],
-    heads: usize,
-) -> Vec<ArrayViewMut2<'a, f32>> {
-    let head_dim = rest.ncols() / heads;
-    let mut parts = Vec::with_capacity(lengths.len() * heads);
-    for &length in lengths {
-        let (mut sequence, after) = rest.split_at(Axis(0), length);
-        rest = after;
-        for _ in 0..heads {
-            let (head, after) = sequence.split_at(Axis(1), head_dim);
-            sequence = after;
-            parts.push(head);
-        }
-    }
-    parts
-}
-
-/// Cuts a vector with one element a token and head in the order of [`tasks`].
-fn runs<'a>(mut rest: &'a mut [f32], lengths: &[usize], heads: usize) -> Vec<&'a mut [f32]> {
-    let mut runs = Vec::with_capacity(lengths.len() * heads);
-    for &length in lengths {
-        for _ in 0..heads {
-            let (run, after) = rest.split_at_mut(length);
+    /// Cuts a matrix of one row a token into one part a sequence and head, in the order of the tasks.
+    fn parts<'a>(
+        &self,
+        mut rest: ArrayViewMut2<'a, MaybeUninit<f32>>,
+        lengths: &[usize],
+    ) -> Vec<ArrayViewMut2<'a, MaybeUninit<f32>>> {
+        let mut parts = Vec::with_capacity(lengths.len() * self.heads);
+        for &length in lengths {
+            let (mut sequence, after) = rest.split_at(Axis(0), length);
             rest = after;
-            runs.push(run);
+            for _ in 0..self.heads {
+                let (head, after) = sequence.split_at(Axis(1), self.hidden / self.heads);
+                sequence = after;
+                parts.push(head);
+            }
         }
+        parts
     }
-    runs
+
+    /// Cuts a vector with one element a query and head in the order of the tasks.
+    fn runs<'a>(&self, mut rest: &'a mut [f32]) -> Vec<&'a mut [f32]> {
+        let mut runs = Vec::with_capacity(self.keys.len() * self.heads);
+        for &queries in self.queries {
+            for _ in 0..self.heads {
+                let (run, after) = rest.split_at_mut(queries);
+                rest = after;
+                runs.push(run);
+            }
+        }
+        runs
+    }
+}
+
+/// The queries of a task, then its keys and its values.
+fn of_task<'a>(
+    task: &Task,
+    query: &'a ArcArray2<f32>,
+    key_value: &'a ArcArray2<f32>,
+) -> [ArrayView2<'a, f32>; 3] {
+    let hidden = query.ncols();
+    let Range { start, end } = task.columns;
+    [
+        query.slice(s![task.queries.clone(), start..end]),
+        key_value.slice(s![task.keys.clone(), start..end]),
+        key_value.slice(s![task.keys.clone(), hidden + start..hidden + end]),
+    ]
+}
+
+/// Blocks of queries, the more the fewer keys there are.
+fn blocks(queries: usize, keys: usize) -> impl Iterator<Item = Range<usize>> {
+    let most = (SCORES / keys).max(1);
+    (0..queries)
+        .step_by(most)
+        .map(move |start| start..(start + most).min(queries))
 }
 
 pub(super) fn forward(
-    qkv: NdArrayTensor,
-    lengths: &[usize],
+    AttentionTensors { query, key_value }: AttentionTensors<NdArrayTensor>,
+    [queries, keys]: [&[usize]; 2],
     args: AttentionArgs,
 ) -> (NdArrayTensor, AttentionSaved) {
-    let qkv = matrix(qkv);
-    let (tokens, hidden) = (qkv.nrows(), qkv.ncols() / 3);
+    let (query, key_value) = (matrix(query), matrix(key_value));
+    let (rows, hidden) = query.dim();
+    let layout = Layout {
+        queries,
+        keys,
+        heads: args.heads,
+        hidden,
+    };
     let mask = Mask::new(args.dropout);
     let scale = AttentionArgs::scale(hidden / args.heads) as f32;
-    let mut context = vec![0.0; tokens * hidden];
-    let mut log_sum_exp = vec![0.0; tokens * args.heads];
-    tasks(&qkv, lengths, args.heads)
+    let mut context = Array2::uninit((rows, hidden));
+    let mut log_sum_exp = vec![0.0; rows * args.heads];
+    layout
+        .tasks()
         .into_par_iter()
-        .zip(parts(
-            view_mut(&mut context, tokens, hidden),
-            lengths,
-            args.heads,
-        ))
-        .zip(runs(&mut log_sum_exp, lengths, args.heads))
+        .zip(layout.parts(context.view_mut(), queries))
+        .zip(layout.runs(&mut log_sum_exp))
         .for_each_init(Vec::new, |scratch, ((task, mut context), log_sum_exp)| {
-            let keys = task.key.nrows();
-            for start in (0..keys).step_by(BLOCK) {
-                let block = start..(start + BLOCK).min(keys);
+            let [query, key, value] = of_task(&task, &query, &key_value);
+            let keys = key.nrows();
+            for block in blocks(query.nrows(), keys) {
                 let scores = sized(scratch, block.len() * keys);
-                product(
-                    view_mut(scores, block.len(), keys),
-                    Write::Replace,
-                    scale,
-                    task.query.slice(s![block.clone(), ..]),
-                    task.key.t(),
-                    Threads::One,
-                );
+                Product::new(query.slice(s![block.clone(), ..]), key.t())
+                    .alone()
+                    .scaled(scale)
+                    .write(view_mut(scores, block.len(), keys));
                 vectorized(
                     #[inline(always)]
                     || {
@@ -137,21 +171,18 @@ pub(super) fn forward(
                         }
                     },
                 );
-                product(
-                    context.slice_mut(s![block.clone(), ..]),
-                    Write::Replace,
-                    1.0,
-                    view(scores, block.len(), keys),
-                    task.value,
-                    Threads::One,
-                );
+                Product::new(view(scores, block.len(), keys), value)
+                    .alone()
+                    .write_new(context.slice_mut(s![block, ..]));
             }
         });
-    let context = tensor(&[tokens, hidden], context);
+    // SAFETY: the parts of all tasks are all of it, and the blocks of a task all rows of its part.
+    let context = of(unsafe { context.assume_init() });
     let saved = AttentionSaved {
-        qkv,
+        query,
+        key_value,
         context: matrix(context.clone()),
-        log_sum_exp: vector(tensor(&[tokens * args.heads], log_sum_exp)),
+        log_sum_exp: vector(tensor(&[rows * args.heads], log_sum_exp)),
     };
     (context, saved)
 }
@@ -177,128 +208,103 @@ fn softmax(x: &mut [f32]) -> f32 {
 
 pub(super) fn backward(
     grad: NdArrayTensor,
-    lengths: &[usize],
+    [queries, keys]: [&[usize]; 2],
     args: AttentionArgs,
     saved: AttentionSaved,
-) -> NdArrayTensor {
+) -> AttentionTensors<NdArrayTensor> {
     let grad = matrix(grad);
-    let (tokens, hidden) = grad.dim();
-    let heads = args.heads;
-    let head_dim = hidden / heads;
+    let (rows, hidden) = grad.dim();
+    let layout = Layout {
+        queries,
+        keys,
+        heads: args.heads,
+        hidden,
+    };
     let mask = Mask::new(args.dropout);
-    let scale = AttentionArgs::scale(head_dim) as f32;
+    let scale = AttentionArgs::scale(hidden / args.heads) as f32;
     let log_sum_exp = elements(&saved.log_sum_exp);
-    let mut d_qkv = vec![0.0; tokens * 3 * hidden];
-    let (d_query, rest) = view_mut(&mut d_qkv, tokens, 3 * hidden).split_at(Axis(1), hidden);
-    let (d_key, d_value) = rest.split_at(Axis(1), hidden);
-    let gradients = parts(d_query, lengths, heads)
+    let mut d_query = Array2::uninit((rows, hidden));
+    let mut d_key_value = Array2::uninit((saved.key_value.nrows(), 2 * hidden));
+    let (d_key, d_value) = d_key_value.view_mut().split_at(Axis(1), hidden);
+    let gradients = layout
+        .parts(d_query.view_mut(), queries)
         .into_par_iter()
-        .zip(parts(d_key, lengths, heads))
-        .zip(parts(d_value, lengths, heads));
-    let starts: Vec<usize> = lengths
-        .iter()
-        .scan(0, |next, length| {
-            *next += length;
-            Some(*next - length)
-        })
-        .collect();
-    tasks(&saved.qkv, lengths, heads)
-        .into_par_iter()
-        .zip(gradients)
-        .enumerate()
-        .for_each_init(
-            <[Vec<f32>; 2]>::default,
-            |[scores, d_scores], (index, (task, ((mut d_query, mut d_key), mut d_value)))| {
-                let keys = task.key.nrows();
-                let first = starts[index / heads];
-                let columns = index % heads * head_dim..(index % heads + 1) * head_dim;
-                let rows_of = |array: &'_ ArcArray2<f32>| {
-                    array
-                        .slice(s![first..first + keys, columns.clone()])
-                        .to_owned()
-                };
-                let (d_context, context) = (rows_of(&grad), rows_of(&saved.context));
-                for start in (0..keys).step_by(BLOCK) {
-                    let block = start..(start + BLOCK).min(keys);
-                    let write = if start == 0 {
-                        Write::Replace
-                    } else {
-                        Write::Add
-                    };
-                    let queries = task.query.slice(s![block.clone(), ..]);
-                    let d_block = d_context.slice(s![block.clone(), ..]);
-                    let scores = sized(scores, block.len() * keys);
-                    let d_scores = sized(d_scores, block.len() * keys);
-                    product(
-                        view_mut(scores, block.len(), keys),
-                        Write::Replace,
-                        scale,
-                        queries,
-                        task.key.t(),
-                        Threads::One,
-                    );
-                    product(
-                        view_mut(d_scores, block.len(), keys),
-                        Write::Replace,
-                        1.0,
-                        d_block,
-                        task.value.t(),
-                        Threads::One,
-                    );
-                    vectorized(
-                        #[inline(always)]
-                        || {
-                            let rows = scores
-                                .chunks_exact_mut(keys)
-                                .zip(d_scores.chunks_exact_mut(keys));
-                            for (row, (scores, d_scores)) in block.clone().zip(rows) {
-                                let (of, d_of) = (context.row(row), d_context.row(row));
-                                let (Some(of), Some(d_of)) = (of.to_slice(), d_of.to_slice())
-                                else {
-                                    unreachable!("both were just copied")
-                                };
-                                // Σ_keys dP P, which is what the row's context is weighted with.
-                                let weighted = sum_by(
-                                    head_dim,
-                                    #[inline(always)]
-                                    |i| of[i] * d_of[i],
-                                );
-                                let normalizer = log_sum_exp[task.first + row];
-                                let mask = mask.map(|mask| mask.row(task.first + row));
-                                score_gradients(scores, d_scores, normalizer, weighted, mask);
-                            }
-                        },
-                    );
-                    let probabilities = view(scores, block.len(), keys);
-                    let d_scores = view(d_scores, block.len(), keys);
-                    product(
-                        d_value.view_mut(),
-                        write,
-                        1.0,
-                        probabilities.t(),
-                        d_block,
-                        Threads::One,
-                    );
-                    product(
-                        d_query.slice_mut(s![block.clone(), ..]),
-                        Write::Replace,
-                        scale,
-                        d_scores,
-                        task.key,
-                        Threads::One,
-                    );
-                    product(
-                        d_key.view_mut(),
-                        write,
-                        scale,
-                        d_scores.t(),
-                        queries,
-                        Threads::One,
-                    );
-                }
-            },
-        );
-    tensor(&[tokens, 3 * hidden], d_qkv)
+        .zip(layout.parts(d_key, keys))
+        .zip(layout.parts(d_value, keys));
+    layout.tasks().into_par_iter().zip(gradients).for_each_init(
+        <[Vec<f32>; 2]>::default,
+        |[scores, d_scores], (task, ((mut d_query, d_key), d_value))| {
+            let [query, key, value] = of_task(&task, &saved.query, &saved.key_value);
+            let d_context = grad.slice(s![task.queries.clone(), task.columns.clone()]);
+            let (mut d_key, mut d_value) = (zeroed(d_key), zeroed(d_value));
+            let keys = key.nrows();
+            for block in blocks(query.nrows(), keys) {
+                let queries = query.slice(s![block.clone(), ..]);
+                let d_block = d_context.slice(s![block.clone(), ..]);
+                let scores = sized(scores, block.len() * keys);
+                let d_scores = sized(d_scores, block.len() * keys);
+                Product::new(queries, key.t())
+                    .alone()
+                    .scaled(scale)
+                    .write(view_mut(scores, block.len(), keys));
+                Product::new(d_block, value.t()).alone().write(view_mut(
+                    d_scores,
+                    block.len(),
+                    keys,
+                ));
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let rows = scores
+                            .chunks_exact_mut(keys)
+                            .zip(d_scores.chunks_exact_mut(keys));
+                        for (row, (scores, d_scores)) in block.clone().zip(rows) {
+                            let at = (task.queries.start + row) * hidden + task.columns.start;
+                            let head_dim = task.columns.len();
+                            let of = &elements(&saved.context)[at..][..head_dim];
+                            let d_of = &elements(&grad)[at..][..head_dim];
+                            // Σ_keys dP P, which is what the row's context is weighted with.
+                            let weighted = sum_by(
+                                head_dim,
+                                #[inline(always)]
+                                |i| of[i] * d_of[i],
+                            );
+                            let normalizer = log_sum_exp[task.first + row];
+                            let mask = mask.map(|mask| mask.row(task.first + row));
+                            score_gradients(scores, d_scores, normalizer, weighted, mask);
+                        }
+                    },
+                );
+                let probabilities = view(scores, block.len(), keys);
+                let d_scores = view(d_scores, block.len(), keys);
+                Product::new(probabilities.t(), d_block)
+                    .alone()
+                    .add_to(d_value.view_mut());
+                Product::new(d_scores, key)
+                    .alone()
+                    .scaled(scale)
+                    .write_new(d_query.slice_mut(s![block, ..]));
+                Product::new(d_scores.t(), queries)
+                    .alone()
+                    .scaled(scale)
+                    .add_to(d_key.view_mut());
+            }
+        },
+    );
+    // SAFETY: the parts of all tasks are all of both; the blocks of a task wrote all rows of its queries, and `zeroed` all of
+    // its keys and values.
+    let (d_query, d_key_value) = unsafe { (d_query.assume_init(), d_key_value.assume_init()) };
+    AttentionTensors {
+        query: of(d_query),
+        key_value: of(d_key_value),
+    }
+}
+
+/// A part, full of zeros.
+fn zeroed(mut part: ArrayViewMut2<'_, MaybeUninit<f32>>) -> ArrayViewMut2<'_, f32> {
+    part.fill(MaybeUninit::new(0.0));
+    // SAFETY: just written.
+    unsafe { part.assume_init() }
 }
 
 /// Of one query: `scores ← P D`, `d_scores ← P (dP D - weighted)`, with D the scaled mask.
@@ -308,7 +314,7 @@ fn score_gradients(
     d_scores: &mut [f32],
     log_sum_exp: f32,
     weighted: f32,
-    mask: Option<super::dropout::RowMask>,
+    mask: Option<RowMask>,
 ) {
     let pairs = scores.iter_mut().zip(d_scores);
     match mask {

@@ -82,7 +82,11 @@ pub(super) fn forward(
     (tensor(&[tokens, hidden], y), saved)
 }
 
-pub(super) fn backward(grad: NdArrayTensor, saved: EmbedSaved) -> [NdArrayTensor; 5] {
+pub(super) fn backward(
+    grad: NdArrayTensor,
+    saved: EmbedSaved,
+    mut so_far: Option<NdArrayTensor>,
+) -> [NdArrayTensor; 5] {
     let norm = saved.norm;
     let hidden = norm.normalized.ncols();
     let mut d_sum = into_elements(matrix(grad));
@@ -114,8 +118,14 @@ pub(super) fn backward(grad: NdArrayTensor, saved: EmbedSaved) -> [NdArrayTensor
         .collect();
     let mut d_gamma = total(partial, 2 * hidden);
     let d_beta = d_gamma.split_off(hidden);
-    let [word, position, token_type] =
-        [0, 1, 2].map(|i| scatter_add(&d_sum, &saved.ids[i], saved.rows[i], hidden));
+    let [word, position, token_type] = [0, 1, 2].map(|i| {
+        let length = saved.rows[i] * hidden;
+        let table = match so_far.take() {
+            Some(table) => into_elements(matrix(table)),
+            None => vec![0.0; length],
+        };
+        scatter_add(table, &d_sum, &saved.ids[i], hidden)
+    });
     [
         word,
         position,
@@ -127,8 +137,8 @@ pub(super) fn backward(grad: NdArrayTensor, saved: EmbedSaved) -> [NdArrayTensor
 
 /// `table[id_t] += x_t`. Every task owns a run of the table's rows and looks for their ids among all: no two tasks write
 /// the same row, and each row's sum is in the order of the tokens.
-fn scatter_add(x: &[f32], ids: &[usize], rows: usize, hidden: usize) -> NdArrayTensor {
-    let mut table = vec![0.0; rows * hidden];
+fn scatter_add(mut table: Vec<f32>, x: &[f32], ids: &[usize], hidden: usize) -> NdArrayTensor {
+    let rows = table.len() / hidden;
     let task_rows = rows.div_ceil(4 * rayon::current_num_threads()).max(1);
     let tasks = table.par_chunks_mut(task_rows * hidden).enumerate();
     tasks.for_each(|(task, table)| {

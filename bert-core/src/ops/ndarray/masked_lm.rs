@@ -6,11 +6,12 @@ use ndarray::ArcArray2;
 use rayon::prelude::*;
 
 use super::NdArray32;
+use super::activation::add_bias;
 use super::array::{
-    elements, indices, into_elements, matrix, scalar, tensor, vector, view, view_mut,
+    elements, floats, indices, into_elements, matrix, scalar, tensor, vector, view, view_mut,
 };
 use super::math::{exp, maximum, sum_by, vectorized};
-use super::product::{Threads, Write, product};
+use super::product::{Precision, Product};
 use super::rows::{column_sums, total};
 use crate::ops::MaskedLmOutput;
 
@@ -18,9 +19,10 @@ use crate::ops::MaskedLmOutput;
 /// few times.
 const RUN_ELEMENTS: usize = 8 << 20;
 
-/// The gradients for a loss gradient of 1, ready before anybody asks.
+/// The gradients for the loss gradient that was expected, ready before anybody asks.
 #[derive(Debug, Clone)]
 pub struct MaskedLmSaved {
+    expected_grad: f32,
     d_hidden: NdArrayTensor,
     d_word_embeddings: NdArrayTensor,
     d_bias: NdArrayTensor,
@@ -28,6 +30,7 @@ pub struct MaskedLmSaved {
 
 /// The same while they are made.
 struct Gradients {
+    expected_grad: f32,
     hidden: Vec<f32>,
     words: Vec<f32>,
     /// One a run.
@@ -50,8 +53,17 @@ pub(super) fn forward(
     word_embeddings: NdArrayTensor,
     bias: NdArrayTensor,
     labels: NdArrayTensor,
+    expected_grad: f32,
 ) -> (MaskedLmOutput<NdArray32>, MaskedLmSaved) {
-    forward_in_runs(hidden, word_embeddings, bias, labels, RUN_ELEMENTS)
+    let run_elements = RUN_ELEMENTS;
+    forward_in_runs(
+        hidden,
+        word_embeddings,
+        bias,
+        labels,
+        expected_grad,
+        run_elements,
+    )
 }
 
 /// The same with another number of logits at a time.
@@ -60,13 +72,21 @@ pub(super) fn forward_in_runs(
     word_embeddings: NdArrayTensor,
     bias: NdArrayTensor,
     labels: NdArrayTensor,
+    expected_grad: f32,
     run_elements: usize,
 ) -> (MaskedLmOutput<NdArray32>, MaskedLmSaved) {
     let (hidden, words) = (matrix(hidden), matrix(word_embeddings));
     let ((masked, width), vocabulary) = (hidden.dim(), words.nrows());
+    // Zero would leave nothing to scale by another gradient.
+    let expected_grad = if expected_grad == 0.0 {
+        1.0
+    } else {
+        expected_grad
+    };
     let mut gradients = Gradients {
-        hidden: vec![0.0; masked * width],
-        words: vec![0.0; vocabulary * width],
+        expected_grad,
+        hidden: Vec::with_capacity(masked * width),
+        words: Vec::new(),
         bias: Vec::new(),
     };
     let output = runs(
@@ -78,6 +98,7 @@ pub(super) fn forward_in_runs(
         Some(&mut gradients),
     );
     let saved = MaskedLmSaved {
+        expected_grad,
         d_hidden: tensor(&[masked, width], gradients.hidden),
         d_word_embeddings: tensor(&[vocabulary, width], gradients.words),
         d_bias: tensor(&[vocabulary], total(gradients.bias, vocabulary)),
@@ -95,30 +116,28 @@ fn runs(
 ) -> MaskedLmOutput<NdArray32> {
     let (bias, labels) = (vector(bias), indices(labels));
     let ((masked, width), vocabulary) = (hidden.dim(), words.nrows());
-    let run_rows = (run_elements / vocabulary).clamp(1, masked);
-    let mut logits = vec![0.0; run_rows * vocabulary];
+    let most = (run_elements / vocabulary).clamp(1, masked);
+    let run_rows = masked.div_ceil(masked.div_ceil(most));
     let (mut loss_sum, mut correct) = (0.0_f64, 0_usize);
+    let bias = elements(&bias);
+    let precision = Precision::configured();
     let inputs = elements(hidden).chunks(run_rows * width);
-    for (run, (hidden, labels)) in inputs.zip(labels.chunks(run_rows)).enumerate() {
+    for (hidden, labels) in inputs.zip(labels.chunks(run_rows)) {
         let rows = labels.len();
-        let logits = &mut logits[..rows * vocabulary];
         let hidden = view(hidden, rows, width);
-        let of_logits = view_mut(logits, rows, vocabulary);
-        product(
-            of_logits,
-            Write::Replace,
-            1.0,
-            hidden,
-            words.t(),
-            Threads::All,
-        );
+        let mut logits = Product::new(hidden, words.t())
+            .in_precision(precision)
+            .new_matrix(
+                #[inline(always)]
+                |part| add_bias(part.values, &bias[part.column..]),
+            );
         let results: Vec<(f32, bool)> = logits
             .par_chunks_exact_mut(vocabulary)
             .zip(labels)
             .map(|(logits, &label)| {
                 vectorized(
                     #[inline(always)]
-                    || loss_and_residual(logits, elements(&bias), label),
+                    || loss_and_residual(logits, label),
                 )
             })
             .collect();
@@ -127,21 +146,20 @@ fn runs(
             correct += usize::from(hit);
         }
         if let Some(gradients) = &mut gradients {
-            let residual = view(logits, rows, vocabulary);
-            let d_hidden = &mut gradients.hidden[run * run_rows * width..][..rows * width];
-            let d_hidden = view_mut(d_hidden, rows, width);
-            product(
-                d_hidden,
-                Write::Replace,
-                1.0,
-                residual,
-                words.view(),
-                Threads::All,
-            );
-            let d_words = view_mut(&mut gradients.words, vocabulary, width);
-            let write = if run == 0 { Write::Replace } else { Write::Add };
-            product(d_words, write, 1.0, residual.t(), hidden, Threads::All);
-            gradients.bias.push(column_sums(logits, vocabulary));
+            let grad = gradients.expected_grad;
+            let residual = view(&logits, rows, vocabulary);
+            let product = |a, b| Product::new(a, b).scaled(grad).in_precision(precision);
+            let d_hidden = product(residual, words.view()).new_matrix(|_| {});
+            gradients.hidden.extend_from_slice(&d_hidden);
+            let d_words = product(residual.t(), hidden);
+            if gradients.words.is_empty() {
+                gradients.words = d_words.new_matrix(|_| {});
+            } else {
+                d_words.add_to(view_mut(&mut gradients.words, vocabulary, width));
+            }
+            let mut sums = column_sums(&logits, vocabulary);
+            sums.iter_mut().for_each(|sum| *sum *= grad);
+            gradients.bias.push(sums);
         }
     }
     MaskedLmOutput {
@@ -150,12 +168,9 @@ fn runs(
     }
 }
 
-/// `logits ← softmax(logits + bias) - onehot(label)`; returns the loss and whether the label was the most probable.
+/// `logits ← softmax(logits) - onehot(label)`; returns the loss and whether the label was the most probable.
 #[inline(always)]
-fn loss_and_residual(logits: &mut [f32], bias: &[f32], label: usize) -> (f32, bool) {
-    for (logit, bias) in logits.iter_mut().zip(bias) {
-        *logit += bias;
-    }
+fn loss_and_residual(logits: &mut [f32], label: usize) -> (f32, bool) {
     let largest = maximum(logits);
     let at_label = logits[label];
     for logit in logits.iter_mut() {
@@ -176,16 +191,20 @@ fn loss_and_residual(logits: &mut [f32], bias: &[f32], label: usize) -> (f32, bo
 
 pub(super) fn backward(grad: NdArrayTensor, saved: MaskedLmSaved) -> [NdArrayTensor; 3] {
     let grad = scalar(grad);
-    let scaled = |x: NdArrayTensor| {
-        let array = super::array::floats(x);
+    let gradients = [saved.d_hidden, saved.d_word_embeddings, saved.d_bias];
+    if grad == saved.expected_grad {
+        return gradients;
+    }
+    let factor = grad / saved.expected_grad;
+    gradients.map(|x| {
+        let array = floats(x);
         let shape = array.shape().to_vec();
         let mut values = into_elements(array);
         values.par_chunks_mut(1 << 15).for_each(|values| {
             for value in values {
-                *value *= grad;
+                *value *= factor;
             }
         });
         tensor(&shape, values)
-    };
-    [saved.d_hidden, saved.d_word_embeddings, saved.d_bias].map(scaled)
+    })
 }

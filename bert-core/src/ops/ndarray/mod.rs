@@ -5,6 +5,7 @@ mod array;
 mod attention;
 mod dropout;
 mod embedding;
+mod feed_forward;
 mod layer_norm;
 mod linear;
 mod masked_lm;
@@ -19,13 +20,15 @@ use burn_ndarray::{NdArray, NdArrayTensor};
 
 pub use attention::AttentionSaved;
 pub use embedding::EmbedSaved;
+pub use feed_forward::FeedForwardSaved;
 pub use layer_norm::LayerNormSaved;
-pub use linear::LinearSaved;
+pub use linear::{JointLinearSaved, LinearSaved};
 pub use masked_lm::MaskedLmSaved;
+pub use product::set_compute;
 
 use super::{
-    Activation, AdamArgs, AttentionArgs, BertBackend, Composed, EmbeddingIds, Kernels,
-    LayerNormArgs, MaskedLmOutput, Moments,
+    Activation, AdamArgs, AttentionArgs, AttentionTensors, BertBackend, Composed, EmbeddingIds,
+    Kernels, LayerNormArgs, LinearTensors, MaskedLmOutput, Moments,
 };
 use crate::data::packed::Sequences;
 
@@ -46,6 +49,8 @@ pub struct Fused;
 
 impl Kernels<NdArray32> for Fused {
     type LinearSaved = LinearSaved;
+    type JointLinearSaved = JointLinearSaved;
+    type FeedForwardSaved = FeedForwardSaved;
     type LayerNormSaved = LayerNormSaved;
     type AttentionSaved = AttentionSaved;
     type EmbedSaved = EmbedSaved;
@@ -57,8 +62,7 @@ impl Kernels<NdArray32> for Fused {
         bias: NdArrayTensor,
         activation: Activation,
     ) -> NdArrayTensor {
-        let (x, weight) = (array::matrix(x), array::matrix(weight));
-        linear::forward(&x, &weight, bias, activation, false).0
+        linear::forward(x, weight, bias, activation)
     }
 
     fn linear_forward(
@@ -70,8 +74,52 @@ impl Kernels<NdArray32> for Fused {
         linear::forward_saved(x, weight, bias, activation)
     }
 
-    fn linear_backward(grad: NdArrayTensor, saved: LinearSaved) -> [NdArrayTensor; 3] {
-        linear::backward(grad, saved)
+    fn linear_backward(
+        grad: NdArrayTensor,
+        saved: LinearSaved,
+        so_far: Option<NdArrayTensor>,
+    ) -> [NdArrayTensor; 3] {
+        linear::backward(grad, saved, so_far)
+    }
+
+    fn joint_linear(
+        x: NdArrayTensor,
+        weights: [NdArrayTensor; 2],
+        biases: [NdArrayTensor; 2],
+    ) -> (NdArrayTensor, JointLinearSaved) {
+        linear::joint_forward(x, weights, biases)
+    }
+
+    fn joint_linear_backward(
+        grad: NdArrayTensor,
+        saved: JointLinearSaved,
+        so_far: Option<NdArrayTensor>,
+    ) -> [NdArrayTensor; 5] {
+        linear::joint_backward(grad, saved, so_far)
+    }
+
+    fn feed_forward(
+        x: NdArrayTensor,
+        maps: [LinearTensors<NdArrayTensor>; 2],
+        activation: Activation,
+    ) -> NdArrayTensor {
+        feed_forward::forward(x, maps, activation)
+    }
+
+    fn feed_forward_forward(
+        x: NdArrayTensor,
+        maps: [LinearTensors<NdArrayTensor>; 2],
+        activation: Activation,
+    ) -> (NdArrayTensor, FeedForwardSaved) {
+        feed_forward::forward_saved(x, maps, activation)
+    }
+
+    fn feed_forward_backward(
+        grad: NdArrayTensor,
+        saved: FeedForwardSaved,
+        so_far: Option<NdArrayTensor>,
+    ) -> [NdArrayTensor; 5] {
+        feed_forward::backward(grad, saved, so_far)
     }
 
     fn add_layer_norm(
@@ -89,20 +137,20 @@ impl Kernels<NdArray32> for Fused {
     }
 
     fn attention(
-        qkv: NdArrayTensor,
-        sequences: &Sequences<NdArray32>,
+        tensors: AttentionTensors<NdArrayTensor>,
+        sequences: [&Sequences<NdArray32>; 2],
         args: AttentionArgs,
     ) -> (NdArrayTensor, AttentionSaved) {
-        attention::forward(qkv, sequences.lengths(), args)
+        attention::forward(tensors, sequences.map(Sequences::lengths), args)
     }
 
     fn attention_backward(
         grad: NdArrayTensor,
-        sequences: &Sequences<NdArray32>,
+        sequences: [&Sequences<NdArray32>; 2],
         args: AttentionArgs,
         saved: AttentionSaved,
-    ) -> NdArrayTensor {
-        attention::backward(grad, sequences.lengths(), args, saved)
+    ) -> AttentionTensors<NdArrayTensor> {
+        attention::backward(grad, sequences.map(Sequences::lengths), args, saved)
     }
 
     fn embed(
@@ -115,8 +163,12 @@ impl Kernels<NdArray32> for Fused {
         embedding::forward(tables, ids, gamma, beta, args)
     }
 
-    fn embed_backward(grad: NdArrayTensor, saved: EmbedSaved) -> [NdArrayTensor; 5] {
-        embedding::backward(grad, saved)
+    fn embed_backward(
+        grad: NdArrayTensor,
+        saved: EmbedSaved,
+        so_far: Option<NdArrayTensor>,
+    ) -> [NdArrayTensor; 5] {
+        embedding::backward(grad, saved, so_far)
     }
 
     fn masked_lm_loss(
@@ -133,8 +185,9 @@ impl Kernels<NdArray32> for Fused {
         word_embeddings: NdArrayTensor,
         bias: NdArrayTensor,
         labels: NdArrayTensor,
+        expected_grad: f64,
     ) -> (MaskedLmOutput<NdArray32>, MaskedLmSaved) {
-        masked_lm::forward(hidden, word_embeddings, bias, labels)
+        masked_lm::forward(hidden, word_embeddings, bias, labels, expected_grad as f32)
     }
 
     fn masked_lm_backward(grad: NdArrayTensor, saved: MaskedLmSaved) -> [NdArrayTensor; 3] {

@@ -11,7 +11,8 @@ use super::{Fused, NdArray32};
 use crate::data::packed::{Sequences, ids};
 use crate::data::random::generator;
 use crate::ops::{
-    Activation, AdamArgs, AttentionArgs, Composed, Dropout, Kernels, LayerNormArgs, Moments,
+    Activation, AdamArgs, AttentionArgs, AttentionTensors, Composed, Dropout, Kernels,
+    LayerNormArgs, LinearTensors, Moments,
 };
 
 type Device = <NdArray<f32> as burn::tensor::backend::BackendTypes>::Device;
@@ -44,6 +45,14 @@ fn all_close<const N: usize>(what: &str, fused: [NdArrayTensor; N], composed: [N
     }
 }
 
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::Identity,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+    Activation::Tanh,
+];
+
 #[test]
 fn linear_maps_with_every_activation() {
     // More rows than one task has.
@@ -51,13 +60,8 @@ fn linear_maps_with_every_activation() {
     let x = || random("x", &[rows, inputs]);
     let weight = || random("weight", &[inputs, outputs]);
     let bias = || random("bias", &[outputs]);
-    for activation in [
-        Activation::Identity,
-        Activation::Gelu,
-        Activation::GeluTanh,
-        Activation::Relu,
-        Activation::Tanh,
-    ] {
+    let so_far = || Some(random("so far", &[rows, inputs]));
+    for activation in ACTIVATIONS {
         let (y, saved) = Fused::linear_forward(x(), weight(), bias(), activation);
         let (expected, expected_saved) =
             <Composed as Kernels<NdArray32>>::linear_forward(x(), weight(), bias(), activation);
@@ -70,8 +74,64 @@ fn linear_maps_with_every_activation() {
         let grad = || random("grad", &[rows, outputs]);
         all_close(
             &format!("{activation:?}"),
-            Fused::linear_backward(grad(), saved),
-            <Composed as Kernels<NdArray32>>::linear_backward(grad(), expected_saved),
+            Fused::linear_backward(grad(), saved, so_far()),
+            <Composed as Kernels<NdArray32>>::linear_backward(grad(), expected_saved, so_far()),
+        );
+    }
+}
+
+#[test]
+fn joint_linear_maps() {
+    let (rows, inputs, outputs) = (301, 19, 37);
+    let x = || random("x", &[rows, inputs]);
+    let weights = || ["w1", "w2"].map(|name| random(name, &[inputs, outputs]));
+    let biases = || ["b1", "b2"].map(|name| random(name, &[outputs]));
+    let (y, saved) = Fused::joint_linear(x(), weights(), biases());
+    let (expected, expected_saved) =
+        <Composed as Kernels<NdArray32>>::joint_linear(x(), weights(), biases());
+    close("y", y, expected);
+    let grad = || random("grad", &[rows, 2 * outputs]);
+    for so_far in [None, Some(random("so far", &[rows, inputs]))] {
+        all_close(
+            "joint maps",
+            Fused::joint_linear_backward(grad(), saved.clone(), so_far.clone()),
+            <Composed as Kernels<NdArray32>>::joint_linear_backward(
+                grad(),
+                expected_saved.clone(),
+                so_far,
+            ),
+        );
+    }
+}
+
+#[test]
+fn feed_forward_networks_with_every_activation() {
+    let (rows, hidden, intermediate) = (301, 19, 53);
+    let x = || random("x", &[rows, hidden]);
+    let maps = || {
+        [("1", hidden, intermediate), ("2", intermediate, hidden)].map(|(name, from, to)| {
+            LinearTensors {
+                weight: random(&format!("w{name}"), &[from, to]),
+                bias: random(&format!("b{name}"), &[to]),
+            }
+        })
+    };
+    for activation in ACTIVATIONS {
+        let (y, saved) = Fused::feed_forward_forward(x(), maps(), activation);
+        let (expected, expected_saved) =
+            <Composed as Kernels<NdArray32>>::feed_forward_forward(x(), maps(), activation);
+        close("y", y.clone(), expected);
+        close("y alone", Fused::feed_forward(x(), maps(), activation), y);
+        let grad = || random("grad", &[rows, hidden]);
+        let so_far = || Some(random("so far", &[rows, hidden]));
+        all_close(
+            &format!("{activation:?}"),
+            Fused::feed_forward_backward(grad(), saved, so_far()),
+            <Composed as Kernels<NdArray32>>::feed_forward_backward(
+                grad(),
+                expected_saved,
+                so_far(),
+            ),
         );
     }
 }
@@ -99,33 +159,51 @@ fn layer_norms_with_and_without_a_residual() {
     }
 }
 
+fn attention_tensors(
+    queries: usize,
+    tokens: usize,
+    hidden: usize,
+) -> AttentionTensors<NdArrayTensor> {
+    AttentionTensors {
+        query: random("query", &[queries, hidden]),
+        key_value: random("key and value", &[tokens, 2 * hidden]),
+    }
+}
+
+fn both(tensors: AttentionTensors<NdArrayTensor>) -> [NdArrayTensor; 2] {
+    [tensors.query, tensors.key_value]
+}
+
 #[test]
-fn attention_on_ragged_and_on_equal_lengths() {
+fn attention_on_ragged_and_on_equal_lengths_of_all_and_of_some_tokens() {
     let (heads, hidden) = (3, 39);
-    // One sequence longer than a block of queries, one of a single token.
-    for lengths in [vec![150, 1, 7, 64, 65], vec![9, 9]] {
-        let tokens = lengths.iter().sum();
-        let sequences = Sequences::<NdArray32>::new(&lengths, &Device::default());
+    // One sequence of several blocks of queries, one of a single token, some without queries.
+    for (queries, keys) in [
+        (vec![450, 1, 7, 64, 65], vec![450, 1, 7, 64, 65]),
+        (vec![9, 9], vec![9, 9]),
+        (vec![3, 0, 7, 1, 0], vec![150, 1, 7, 64, 65]),
+    ] {
+        let (rows, tokens) = (queries.iter().sum(), keys.iter().sum());
+        let sequences = [queries, keys]
+            .map(|lengths| Sequences::<NdArray32>::new(&lengths, &Device::default()));
         let args = AttentionArgs {
             heads,
             dropout: Dropout::NONE,
         };
-        let qkv = || random("qkv", &[tokens, 3 * hidden]);
-        let (y, saved) = Fused::attention(qkv(), &sequences, args);
+        let tensors = || attention_tensors(rows, tokens, hidden);
+        let (y, saved) = Fused::attention(tensors(), sequences.each_ref(), args);
         let (expected, expected_saved) =
-            <Composed as Kernels<NdArray32>>::attention(qkv(), &sequences, args);
+            <Composed as Kernels<NdArray32>>::attention(tensors(), sequences.each_ref(), args);
         close("context", y, expected);
-        let grad = || random("grad", &[tokens, hidden]);
-        close(
-            "gradient of qkv",
-            Fused::attention_backward(grad(), &sequences, args, saved),
-            <Composed as Kernels<NdArray32>>::attention_backward(
-                grad(),
-                &sequences,
-                args,
-                expected_saved,
-            ),
+        let grad = || random("grad", &[rows, hidden]);
+        let fused = Fused::attention_backward(grad(), sequences.each_ref(), args, saved);
+        let composed = <Composed as Kernels<NdArray32>>::attention_backward(
+            grad(),
+            sequences.each_ref(),
+            args,
+            expected_saved,
         );
+        all_close("attention", both(fused), both(composed));
     }
 }
 
@@ -155,10 +233,11 @@ fn embeddings_whose_tokens_share_rows() {
         <Composed as Kernels<NdArray32>>::embed(tables(), lists(), gamma(), beta(), args);
     close("y", y, expected);
     let grad = || random("grad", &[tokens, hidden]);
+    let so_far = || Some(random("so far", &[97, hidden]));
     all_close(
         "embeddings",
-        Fused::embed_backward(grad(), saved),
-        <Composed as Kernels<NdArray32>>::embed_backward(grad(), expected_saved),
+        Fused::embed_backward(grad(), saved, so_far()),
+        <Composed as Kernels<NdArray32>>::embed_backward(grad(), expected_saved, so_far()),
     );
 }
 
@@ -174,12 +253,14 @@ fn the_masked_lm_loss_in_one_run_and_in_several() {
         ids::<NdArray32>(values, &device).into_primitive()
     };
     let grad = || tensor(&[1], vec![0.37]);
-    for rows in [masked, 7] {
+    // The gradient that comes, another, and one that leaves nothing to scale.
+    for (rows, expected_grad) in [(masked, 0.37), (7, 0.37), (7, 1.5), (masked, 0.0)] {
         let (output, saved) = super::masked_lm::forward_in_runs(
             hidden(),
             words(),
             bias(),
             labels(),
+            expected_grad,
             rows * vocabulary,
         );
         let (expected, expected_saved) = <Composed as Kernels<NdArray32>>::masked_lm_forward(
@@ -187,6 +268,7 @@ fn the_masked_lm_loss_in_one_run_and_in_several() {
             words(),
             bias(),
             labels(),
+            1.0,
         );
         close("loss", output.loss_sum.clone(), expected.loss_sum);
         close("correct", output.correct, expected.correct);
@@ -227,8 +309,14 @@ fn updates_and_norms() {
         weight_decay: 0.0,
         ..args
     };
-    for args in [args, undecayed] {
-        let (fused, m) = Fused::adamw(theta(), grad(), scale(), moments(), args);
+    for (args, keep) in [(args, false), (args, true), (undecayed, false)] {
+        // A parameter that somebody keeps is not overwritten.
+        let parameter = theta();
+        let kept = keep.then(|| parameter.clone());
+        let (fused, m) = Fused::adamw(parameter, grad(), scale(), moments(), args);
+        if let Some(kept) = kept {
+            close("kept", kept, theta());
+        }
         let (composed, n) =
             <Composed as Kernels<NdArray32>>::adamw(theta(), grad(), scale(), moments(), args);
         close("AdamW", fused, composed);
@@ -286,23 +374,38 @@ const DROPOUT: Dropout = Dropout {
 fn attention_with_dropout_has_the_gradient_of_its_loss() {
     let (heads, hidden, lengths) = (2, 10, [70, 3, 12]);
     let tokens = lengths.iter().sum();
-    let sequences = Sequences::<NdArray32>::new(&lengths, &Device::default());
+    let counts = [5, 3, 0];
+    let sequences =
+        [&counts, &lengths].map(|lengths| Sequences::<NdArray32>::new(lengths, &Device::default()));
     let args = AttentionArgs {
         heads,
         dropout: DROPOUT,
     };
-    let qkv = random("qkv", &[tokens, 3 * hidden]);
-    let weights = random("weights", &[tokens, hidden]);
-    let (y, saved) = Fused::attention(qkv.clone(), &sequences, args);
-    let gradient = Fused::attention_backward(weights.clone(), &sequences, args, saved);
-    gradient_is_the_slope("attention", &qkv, &weights, &gradient, |qkv| {
-        Fused::attention(qkv, &sequences, args).0
+    let tensors = attention_tensors(8, tokens, hidden);
+    let weights = random("weights", &[8, hidden]);
+    let attend = |tensors, args| Fused::attention(tensors, sequences.each_ref(), args);
+    let (y, saved) = attend(tensors.clone(), args);
+    let gradient = Fused::attention_backward(weights.clone(), sequences.each_ref(), args, saved);
+    let (query, key_value) = (&tensors.query, &tensors.key_value);
+    gradient_is_the_slope("query", query, &weights, &gradient.query, |query| {
+        let key_value = key_value.clone();
+        attend(AttentionTensors { query, key_value }, args).0
     });
+    gradient_is_the_slope(
+        "keys",
+        key_value,
+        &weights,
+        &gradient.key_value,
+        |key_value| {
+            let query = query.clone();
+            attend(AttentionTensors { query, key_value }, args).0
+        },
+    );
     let undropped = AttentionArgs {
         dropout: Dropout::NONE,
         ..args
     };
-    let without = Fused::attention(qkv, &sequences, undropped).0;
+    let without = attend(tensors, undropped).0;
     let difference = Tensor::<NdArray32, 2>::from_primitive(burn::tensor::TensorPrimitive::Float(
         NdArray::<f32>::float_sub(y, without),
     ));
@@ -367,7 +470,7 @@ fn embeddings_with_dropout_have_the_gradient_of_their_loss() {
         Fused::embed(tables, lists(), gamma.clone(), beta.clone(), args)
     };
     let (_, saved) = of(words.clone());
-    let [d_words, ..] = Fused::embed_backward(weights.clone(), saved);
+    let [d_words, ..] = Fused::embed_backward(weights.clone(), saved, None);
     gradient_is_the_slope("word embeddings", &words, &weights, &d_words, |words| {
         of(words).0
     });

@@ -4,7 +4,7 @@ use burn_ndarray::NdArrayTensor;
 use rayon::prelude::*;
 
 use super::NdArray32;
-use super::array::{elements, floats, into_elements, scalar, tensor};
+use super::array::{elements, floats, into_elements, is_unique, scalar, tensor};
 use super::math::{sum_by, vectorized};
 use crate::ops::{AdamArgs, Moments};
 
@@ -57,19 +57,26 @@ pub(super) fn adamw(
     moments: Moments<NdArray32>,
     args: AdamArgs,
 ) -> (NdArrayTensor, Moments<NdArray32>) {
+    let in_place = is_unique(&parameter);
     let parameter = floats(parameter);
     let shape = parameter.shape().to_vec();
     let grad = floats(grad);
+    assert_eq!(
+        grad.len(),
+        parameter.len(),
+        "a gradient has its parameter's shape"
+    );
     let scalars = Scalars::new(args, grad_scale);
     let learning_rate = args.learning_rate as f32;
-    let mut theta = into_elements(parameter);
     let mut first = into_elements(floats(moments.first));
     let mut second = into_elements(floats(moments.second));
-    theta
-        .par_chunks_mut(TASK)
-        .zip(elements(&grad).par_chunks(TASK))
-        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
-        .for_each(|((theta, grad), (first, second))| {
+    let rest = elements(&grad)
+        .par_chunks(TASK)
+        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)));
+    let theta = if in_place {
+        let mut theta = into_elements(parameter);
+        let tasks = theta.par_chunks_mut(TASK).zip(rest);
+        tasks.for_each(|(theta, (grad, (first, second)))| {
             vectorized(
                 #[inline(always)]
                 || {
@@ -80,6 +87,30 @@ pub(super) fn adamw(
                 },
             );
         });
+        theta
+    } else {
+        // Somebody keeps the parameter as it was, such as burn-train's learner: written anew instead of copied first.
+        let old = elements(&parameter);
+        let mut theta = Box::new_uninit_slice(old.len());
+        let tasks = theta
+            .par_chunks_mut(TASK)
+            .zip(old.par_chunks(TASK))
+            .zip(rest);
+        tasks.for_each(|((theta, old), (grad, (first, second)))| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let pairs = theta.iter_mut().zip(old).zip(grad);
+                    for (((theta, &old), &grad), (m, v)) in pairs.zip(first.iter_mut().zip(second))
+                    {
+                        theta.write(old - learning_rate * scalars.direction(old, grad, m, v));
+                    }
+                },
+            );
+        });
+        // SAFETY: all five have one length, so that every element has been written.
+        unsafe { theta.assume_init() }.into_vec()
+    };
     let moments = Moments {
         first: tensor(&shape, first),
         second: tensor(&shape, second),

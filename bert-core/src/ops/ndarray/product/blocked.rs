@@ -1,0 +1,507 @@
+//! How a product is cut up. Columns of b are packed panel by panel, so that the inner loop reads them in order; a is read
+//! where it lies if its rows are contiguous, from a packed or rounded copy otherwise. k is cut so that a panel and a block
+//! of rows stay in a core's second-level cache.
+//!
+//! With many rows, all threads pack b, then a task is a block of rows against all panels. With few rows, a task is some
+//! panels, each packed by the task that needs it.
+//!
+//! Every element is summed up by one task in the order of k, so neither tasks nor threads change a bit of it.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::avx512::{self, COLUMNS, LANES, Panel, Source};
+use super::{Finished, Out, Precision, Product, Shared, Threads};
+
+/// Steps of k at a time: 192 KiB of a panel and 256 KiB of a block of rows.
+const STEPS: usize = 1024;
+/// Lanes of b packed at a time, 12 MiB of the third-level cache.
+const PACKED: usize = 3 << 20;
+/// Rows of a task.
+const BLOCK: usize = 64;
+/// Fewer rows than these are few.
+const MANY_ROWS: usize = 4 * BLOCK;
+/// Multiplications below which other threads are not worth waking.
+const SMALL: usize = 1 << 19;
+/// Rows up to which b is not worth packing. Within a task of attention it never is: k is the length of a sequence there.
+const UNPACKED_ROWS: usize = 2 * avx512::ROWS;
+
+/// Whether this processor and these operands are for this file.
+pub(super) fn applies(product: &Product<'_>) -> bool {
+    let possible = match product.precision {
+        Precision::F32 => is_x86_feature_detected!("avx512f"),
+        Precision::Bf16 => true, // asked for only where it was found
+    };
+    let (a, b) = (operand(product.a), operand(product.b));
+    let empty = product.a.is_empty() || product.b.is_empty();
+    possible && !empty && a.is_some() && b.is_some()
+}
+
+/// One factor: a matrix whose rows or columns are contiguous.
+#[derive(Clone, Copy)]
+struct Operand {
+    pointer: *const f32,
+    /// From one row to the next, or from one column to the next.
+    stride: usize,
+    rows_are_contiguous: bool,
+}
+
+// SAFETY: an operand is the pointer of a view that lives through the product, and is only read from.
+unsafe impl Sync for Operand {}
+
+fn operand(view: ndarray::ArrayView2<'_, f32>) -> Option<Operand> {
+    let (rows, columns) = view.dim();
+    let &[row, column] = view.strides() else {
+        unreachable!("a matrix has two strides")
+    };
+    let rows_are_contiguous = columns == 1 || column == 1;
+    let (stride, other) = if rows_are_contiguous {
+        (if rows == 1 { columns as isize } else { row }, 1)
+    } else {
+        (column, if rows == 1 { 1 } else { row })
+    };
+    (other == 1 && stride > 0).then_some(Operand {
+        pointer: view.as_ptr(),
+        stride: stride as usize,
+        rows_are_contiguous,
+    })
+}
+
+impl Operand {
+    /// Element (row, column), which is within the matrix.
+    fn at(self, row: usize, column: usize) -> *const f32 {
+        let (major, minor) = if self.rows_are_contiguous {
+            (row, column)
+        } else {
+            (column, row)
+        };
+        self.pointer.wrapping_add(major * self.stride + minor)
+    }
+}
+
+/// A product, ready to be cut.
+struct Plan<'a, F> {
+    precision: Precision,
+    /// Elements of k in one lane.
+    per_lane: usize,
+    m: usize,
+    k: usize,
+    /// k in lanes.
+    steps: usize,
+    a: Operand,
+    b: Operand,
+    panels: Panels,
+    scale: f32,
+    add: bool,
+    out: Out<'a>,
+    second: Option<Out<'a>>,
+    threads: Threads,
+    finish: &'a F,
+}
+
+/// Where the lanes of a factor lie.
+#[derive(Clone, Copy)]
+struct Lanes {
+    pointer: *const u32,
+    /// From one row of a to the next.
+    row: usize,
+    /// From one step of k to the next.
+    step: usize,
+}
+
+thread_local! {
+    /// Packed lanes, of what a product shares among its tasks and of a task's own. Taken out while they are used: a thread
+    /// that waits for its tasks may be given one of another product.
+    static SHARED: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    static OWN: Cell<[Vec<u32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
+pub(super) fn run<F: Fn(Finished<'_>) + Sync>(
+    product: &Product<'_>,
+    out: Out<'_>,
+    second: Option<Out<'_>>,
+    add: bool,
+    finish: &F,
+) {
+    let ((m, k), n) = (product.a.dim(), product.b.ncols());
+    let (Some(a), Some(b)) = (operand(product.a), operand(product.b)) else {
+        unreachable!("`applies` said so")
+    };
+    let per_lane = match product.precision {
+        Precision::F32 => 1,
+        Precision::Bf16 => 2,
+    };
+    let small = m * n * k < SMALL;
+    let plan = Plan {
+        precision: product.precision,
+        per_lane,
+        m,
+        k,
+        steps: k.div_ceil(per_lane),
+        a,
+        b,
+        panels: Panels { n },
+        scale: product.scale,
+        add,
+        out,
+        second,
+        threads: if small { Threads::One } else { product.threads },
+        finish,
+    };
+    let mut shared = SHARED.take();
+    if m < MANY_ROWS || plan.threads == Threads::One {
+        plan.few_rows(&mut shared);
+    } else {
+        plan.many_rows(&mut shared);
+    }
+    SHARED.set(shared);
+}
+
+/// The columns of a product in panels of 48. Where no more than 16 would be left for the last, it takes 16 from the one
+/// before.
+#[derive(Clone, Copy)]
+struct Panels {
+    n: usize,
+}
+
+impl Panels {
+    fn count(self) -> usize {
+        self.n.div_ceil(COLUMNS)
+    }
+
+    fn columns(self, panel: usize) -> Range<usize> {
+        self.start(panel)..self.start(panel + 1)
+    }
+
+    fn start(self, panel: usize) -> usize {
+        let narrow = self.n > COLUMNS && (1..=LANES).contains(&(self.n % COLUMNS));
+        let start = panel * COLUMNS;
+        if narrow && panel + 1 == self.count() {
+            start - LANES
+        } else {
+            start.min(self.n)
+        }
+    }
+}
+
+/// `0..length` in runs of `most`.
+fn runs(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..length)
+        .step_by(most)
+        .map(move |start| start..(start + most).min(length))
+}
+
+impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
+    fn few_rows(&self, shared: &mut Vec<u32>) {
+        let in_place = self.precision == Precision::F32
+            && self.b.rows_are_contiguous
+            && (self.m <= UNPACKED_ROWS || self.threads == Threads::One);
+        let a = Shared(self.all_lanes_of_a(shared));
+        let groups = self.groups(1);
+        self.each(groups, |group| {
+            let [mut packed, other] = OWN.take();
+            for panel in self.panels_of(group, groups) {
+                for steps in runs(self.steps, STEPS) {
+                    let b = if in_place {
+                        self.b_in_place(panel, &steps)
+                    } else {
+                        self.packed_b(panel, &steps, &mut packed)
+                    };
+                    let mut a = *a.get();
+                    a.pointer = a.pointer.wrapping_add(steps.start * a.step);
+                    self.compute(a, b, 0..self.m, panel, &steps);
+                }
+            }
+            OWN.set([packed, other]);
+        });
+    }
+
+    fn many_rows(&self, shared: &mut Vec<u32>) {
+        let panels_at_a_time = (PACKED / (self.steps.min(STEPS) * COLUMNS)).max(1);
+        for panels in runs(self.panels.count(), panels_at_a_time) {
+            let steps_at_a_time = PACKED / (panels.len() * COLUMNS) / STEPS * STEPS;
+            for steps in runs(self.steps, steps_at_a_time.max(STEPS)) {
+                self.many_rows_of(panels.clone(), steps, shared);
+            }
+        }
+    }
+
+    fn many_rows_of(&self, panels: Range<usize>, steps: Range<usize>, shared: &mut Vec<u32>) {
+        let panel_lanes = steps.len() * COLUMNS;
+        let packed = Shared(sized(shared, panels.len() * panel_lanes).as_mut_ptr());
+        let pack = |index: usize| {
+            let source = self.columns_of_b(panels.start + index, &steps);
+            // SAFETY: panel number `index` of the memory just sized, which one task packs.
+            unsafe { self.pack(source, packed.get().add(index * panel_lanes)) };
+        };
+        self.each(panels.len(), pack);
+        let row_blocks = self.m.div_ceil(BLOCK);
+        let groups = self.groups(row_blocks).min(panels.len());
+        self.each(row_blocks * groups, |task| {
+            let start = task / groups * BLOCK;
+            let rows = start..(start + BLOCK).min(self.m);
+            let group = share(panels.len(), task % groups, groups);
+            let [mut copy, other] = OWN.take();
+            for part in runs(steps.len(), STEPS) {
+                let at = steps.start + part.start..steps.start + part.end;
+                let a = self.lanes_of_a(rows.clone(), &at, &mut copy);
+                for index in group.clone() {
+                    let first = index * panel_lanes + part.start * COLUMNS;
+                    let b = Lanes {
+                        pointer: packed.get().wrapping_add(first),
+                        row: 0,
+                        step: COLUMNS,
+                    };
+                    self.compute(a, b, rows.clone(), panels.start + index, &at);
+                }
+            }
+            OWN.set([copy, other]);
+        });
+    }
+
+    /// Into how many groups the panels go, so that there are enough tasks for all threads.
+    fn groups(&self, row_blocks: usize) -> usize {
+        match self.threads {
+            Threads::One => 1,
+            Threads::All => (4 * rayon::current_num_threads())
+                .div_ceil(row_blocks)
+                .min(self.panels.count()),
+        }
+    }
+
+    fn panels_of(&self, group: usize, groups: usize) -> Range<usize> {
+        share(self.panels.count(), group, groups)
+    }
+
+    fn each(&self, tasks: usize, task: impl Fn(usize) + Sync + Send) {
+        match self.threads {
+            Threads::All if tasks > 1 => (0..tasks).into_par_iter().with_max_len(1).for_each(task),
+            _ => (0..tasks).for_each(task),
+        }
+    }
+
+    /// Whether a can be read where it lies, at whatever price.
+    fn a_in_place(&self) -> Option<Lanes> {
+        let (row, step) = if self.a.rows_are_contiguous {
+            (self.a.stride, 1)
+        } else {
+            (1, self.a.stride)
+        };
+        (self.precision == Precision::F32).then_some(Lanes {
+            pointer: self.a.pointer.cast(),
+            row,
+            step,
+        })
+    }
+
+    /// All lanes of a, for tasks that share them: rounded in bf16.
+    fn all_lanes_of_a(&self, shared: &mut Vec<u32>) -> Lanes {
+        if let Some(lanes) = self.a_in_place() {
+            return lanes;
+        }
+        let lanes = sized(shared, self.steps * self.m);
+        let to = Shared(lanes.as_mut_ptr());
+        let (row, step) = self.strides_of_copy(self.m, self.steps);
+        let runs: Vec<_> = runs(self.steps, STEPS / 4).collect();
+        self.each(runs.len(), |index| {
+            let steps = &runs[index];
+            let source = self.rows_of_a(0..self.m, steps);
+            // SAFETY: steps of the memory just sized, which this task alone writes.
+            unsafe { self.copy_a(source, to.get().add(steps.start * step), row.max(step)) };
+        });
+        Lanes {
+            pointer: lanes.as_ptr(),
+            row,
+            step,
+        }
+    }
+
+    /// Lanes of some rows of a, for one task.
+    fn lanes_of_a(&self, rows: Range<usize>, steps: &Range<usize>, copy: &mut Vec<u32>) -> Lanes {
+        if self.a.rows_are_contiguous
+            && let Some(lanes) = self.a_in_place()
+        {
+            return Lanes {
+                pointer: self.a.at(rows.start, steps.start).cast(),
+                ..lanes
+            };
+        }
+        let (row, step) = self.strides_of_copy(rows.len(), steps.len());
+        let lanes = sized(copy, rows.len() * steps.len());
+        // SAFETY: the memory just sized for it.
+        unsafe {
+            self.copy_a(
+                self.rows_of_a(rows, steps),
+                lanes.as_mut_ptr(),
+                row.max(step),
+            )
+        };
+        Lanes {
+            pointer: lanes.as_ptr(),
+            row,
+            step,
+        }
+    }
+
+    /// A copy of a keeps rows contiguous, or columns, as they were.
+    fn strides_of_copy(&self, rows: usize, steps: usize) -> (usize, usize) {
+        if self.a.rows_are_contiguous {
+            (steps, 1)
+        } else {
+            (1, rows)
+        }
+    }
+
+    /// # Safety
+    /// `to` has room for the source, and nobody else touches it.
+    unsafe fn copy_a(&self, source: Source, to: *mut u32, pitch: usize) {
+        // SAFETY: the source is a part of a, the caller speaks for the target, and `applies` found the instructions.
+        unsafe {
+            match (self.precision, self.a.rows_are_contiguous) {
+                (Precision::Bf16, true) => avx512::rows_bf16(source, to, pitch),
+                (Precision::Bf16, false) => avx512::copy_bf16(source, to, pitch),
+                (Precision::F32, _) => avx512::copy_f32(source, to, pitch),
+            }
+        }
+    }
+
+    fn rows_of_a(&self, rows: Range<usize>, steps: &Range<usize>) -> Source {
+        let k = self.elements(steps);
+        Source {
+            pointer: self.a.at(rows.start, k.start),
+            stride: self.a.stride,
+            k: k.len(),
+            width: rows.len(),
+        }
+    }
+
+    fn columns_of_b(&self, panel: usize, steps: &Range<usize>) -> Source {
+        let (k, columns) = (self.elements(steps), self.panels.columns(panel));
+        Source {
+            pointer: self.b.at(k.start, columns.start),
+            stride: self.b.stride,
+            k: k.len(),
+            width: columns.len(),
+        }
+    }
+
+    /// The elements of k in a run of steps.
+    fn elements(&self, steps: &Range<usize>) -> Range<usize> {
+        steps.start * self.per_lane..(steps.end * self.per_lane).min(self.k)
+    }
+
+    fn b_in_place(&self, panel: usize, steps: &Range<usize>) -> Lanes {
+        Lanes {
+            pointer: self.b.at(steps.start, self.panels.start(panel)).cast(),
+            row: 0,
+            step: self.b.stride,
+        }
+    }
+
+    fn packed_b(&self, panel: usize, steps: &Range<usize>, packed: &mut Vec<u32>) -> Lanes {
+        let packed = sized(packed, steps.len() * COLUMNS);
+        // SAFETY: the memory just sized for it.
+        unsafe { self.pack(self.columns_of_b(panel, steps), packed.as_mut_ptr()) };
+        Lanes {
+            pointer: packed.as_ptr(),
+            row: 0,
+            step: COLUMNS,
+        }
+    }
+
+    /// Packs a part of a panel.
+    ///
+    /// # Safety
+    /// `to` has room for it, and nobody else touches it.
+    unsafe fn pack(&self, source: Source, to: *mut u32) {
+        // SAFETY: the source is a part of b, the caller speaks for the target, and `applies` found the instructions.
+        unsafe {
+            match (self.precision, self.b.rows_are_contiguous) {
+                (Precision::F32, true) => avx512::copy_f32(source, to, COLUMNS),
+                (Precision::F32, false) => avx512::transpose_f32(source, to, COLUMNS),
+                (Precision::Bf16, true) => avx512::copy_bf16(source, to, COLUMNS),
+                (Precision::Bf16, false) => avx512::transpose_bf16(source, to, COLUMNS),
+            }
+        }
+    }
+
+    /// Some rows against a panel, for a run of k.
+    fn compute(&self, a: Lanes, b: Lanes, rows: Range<usize>, panel: usize, steps: &Range<usize>) {
+        let columns = self.panels.columns(panel);
+        let (second, second_row) = match &self.second {
+            Some(second) => {
+                let at = rows.start * second.stride + columns.start;
+                let pointer = second.pointer.wrapping_add(at);
+                (pointer.cast::<MaybeUninit<f32>>(), second.stride)
+            }
+            None => (std::ptr::null_mut(), 0),
+        };
+        let at = rows.start * self.out.stride + columns.start;
+        let panel = Panel {
+            depth: steps.len(),
+            rows: rows.len(),
+            width: columns.len(),
+            a: a.pointer,
+            a_row: a.row,
+            a_step: a.step,
+            b: b.pointer,
+            b_step: b.step,
+            out: self.out.pointer.wrapping_add(at),
+            out_row: self.out.stride,
+            second,
+            second_row,
+            scale: self.scale,
+            add: self.add || steps.start > 0,
+            last: steps.end == self.steps,
+            first_row: rows.start,
+            first_column: columns.start,
+        };
+        // SAFETY: `a` and `b` describe lanes of these rows, columns and steps, in the views or in copies of them. Rows and
+        // columns lie within the product's dimensions, which `out` and `second` have too; both are borrowed mutably, and no
+        // two tasks have rows and columns in common. Where k does not start at 0, this task has written these elements of
+        // `out` before, and where `add` is set its caller had. `applies` found the instructions.
+        unsafe {
+            match self.precision {
+                Precision::F32 => avx512::panel_f32(panel, self.finish),
+                Precision::Bf16 => avx512::panel_bf16(panel, self.finish),
+            }
+        }
+    }
+}
+
+/// Part `index` of `0..length` cut into `parts`.
+fn share(length: usize, index: usize, parts: usize) -> Range<usize> {
+    length * index / parts..length * (index + 1) / parts
+}
+
+/// The first `length` lanes of scratch memory, which grows if it must. What they hold is of no meaning.
+fn sized(scratch: &mut Vec<u32>, length: usize) -> &mut [u32] {
+    if scratch.len() < length {
+        // Not `resize`, which would move what nobody needs.
+        *scratch = vec![0; length];
+    }
+    &mut scratch[..length]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_cover_the_columns_and_none_is_narrow_that_need_not_be() {
+        for n in 1..400 {
+            let panels = Panels { n };
+            let mut next = 0;
+            for panel in (0..panels.count()).map(|panel| panels.columns(panel)) {
+                assert_eq!(panel.start, next);
+                assert!((1..=COLUMNS).contains(&panel.len()));
+                assert!(n <= LANES || panel.len() > LANES, "{n}");
+                next = panel.end;
+            }
+            assert_eq!(next, n);
+        }
+    }
+}
