@@ -247,47 +247,55 @@ impl Job for BenchJob<'_> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Times> {
         let mut model = Pretraining::<B>::new(self.config, 1, &device);
         let mut optimizer = BertOptimizer::<B>::new(OptimizerConfig::default(), Some(1.0));
-        let rows = self.iters + 1; // the first warms up
-        let mut columns: [Vec<f64>; 10] = Default::default();
+        let rows = self.iters + 1; // the first of each warms up
+        let mut columns: [Vec<f64>; 9] = Default::default();
+        let mut infer = Vec::new();
+        let bert = model.valid().model.bert;
         for row in 0..rows {
-            let mut sums = [0.0; 10];
+            let mut sum = 0.0;
             for batch in &self.batches {
-                let bert = model.valid().model.bert;
                 let packed = batch.sequences().to_device(&device);
-                sums[0] += timed(|| {
+                sum += timed(|| {
                     let dropout = DropoutKey::inference();
                     let embedded = bert.embeddings.forward(&packed, &dropout);
                     let sequences = &packed.sequences;
                     let states = bert.encoder.forward(embedded, sequences, &dropout);
                     states.sum().into_data()
                 });
-                drop(bert);
-
+            }
+            if row > 0 {
+                infer.push(sum * 1e3);
+            }
+        }
+        drop(bert);
+        for row in 0..rows {
+            let mut sums = [0.0; 9];
+            for batch in &self.batches {
                 let loss = timed(|| {
                     let loss = model.forward_loss(batch);
                     sync::<B>(&device);
                     loss
                 });
-                sums[1] += loss;
+                sums[0] += loss;
 
                 let started = Instant::now();
                 let output = TrainStep::step(&model, batch.clone());
                 sync::<B>(&device);
-                sums[2] += started.elapsed().as_secs_f64();
+                sums[1] += started.elapsed().as_secs_f64();
 
                 let started = Instant::now();
                 model = optimizer.step(1e-4, model, output.grads);
                 sync::<B>(&device);
-                sums[3] += started.elapsed().as_secs_f64();
+                sums[2] += started.elapsed().as_secs_f64();
 
                 let phases = phases(&model, batch, &device);
-                sums[5..9]
+                sums[4..8]
                     .iter_mut()
                     .zip(phases)
                     .for_each(|(sum, phase)| *sum += phase);
             }
-            sums[4] = sums[2] + sums[3];
-            sums[9] = product_gflops::<B::InnerBackend>(&device) / 1e3;
+            sums[3] = sums[1] + sums[2];
+            sums[8] = product_gflops::<B::InnerBackend>(&device) / 1e3;
             if row > 0 {
                 for (column, sum) in columns.iter_mut().zip(sums) {
                     column.push(sum * 1e3);
@@ -295,7 +303,6 @@ impl Job for BenchJob<'_> {
             }
         }
         let [
-            infer,
             forward,
             both,
             optimizer,
@@ -307,7 +314,7 @@ impl Job for BenchJob<'_> {
             product_gflops,
         ] = columns.map(median);
         Ok(Times {
-            infer,
+            infer: median(infer),
             train,
             forward,
             backward: both - forward,
