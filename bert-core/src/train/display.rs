@@ -62,6 +62,7 @@ pub(super) fn short(name: &str) -> String {
     match name {
         "learning_rate" => "lr".to_string(),
         "gradient_norm" => "norm".to_string(),
+        "wait_fraction" => "wait".to_string(),
         "tokens_per_second" => "tok/s".to_string(),
         _ => name.replace("accuracy", "acc").replace("perplexity", "ppl"),
     }

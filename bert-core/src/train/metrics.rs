@@ -28,13 +28,18 @@ pub struct MetricInfo {
 }
 
 /// What the loop itself measures at every logged step, whatever the task.
-pub(super) const OF_STEPS: [MetricInfo; 3] = [
+pub(super) const OF_STEPS: [MetricInfo; 4] = [
     MetricInfo {
         name: "learning_rate",
         higher_is_better: true,
     },
     MetricInfo {
         name: "gradient_norm",
+        higher_is_better: false,
+    },
+    // The share of the time that steps waited for their batches.
+    MetricInfo {
+        name: "wait_fraction",
         higher_is_better: false,
     },
     MetricInfo {

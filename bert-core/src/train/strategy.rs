@@ -124,6 +124,8 @@ struct Window {
     statistics: Vec<f64>,
     tokens: usize,
     seconds: f64,
+    /// Of these, how long the loop waited for batches.
+    waited: f64,
 }
 
 impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
@@ -145,6 +147,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             let step = self.position.step + 1;
             let mut micro_batches: Vec<M::Batch> =
                 batches.by_ref().take(config.accumulation).collect();
+            window.waited += started.elapsed().as_secs_f64();
             let Some(last) = micro_batches.last() else {
                 break; // a stream of training batches does not end
             };
@@ -162,6 +165,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
                 metrics.values.extend([
                     ("learning_rate", self.learner.lr_current()),
                     ("gradient_norm", gradient_norm),
+                    ("wait_fraction", window.waited / window.seconds),
                     ("tokens_per_second", window.tokens as f64 / window.seconds),
                 ]);
                 log.append(step, "train", &metrics)?;

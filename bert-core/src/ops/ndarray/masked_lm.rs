@@ -12,12 +12,15 @@ use super::array::{
 };
 use super::math::{exp, maximum, sum_by, vectorized};
 use super::product::{Precision, Product};
-use super::rows::{column_sums, total};
+use super::rows::{add, total};
 use crate::ops::MaskedLmOutput;
 
 /// Logits at a time, 32 MiB of them: enough rows for fast products, and their gradients of the embeddings are added up
 /// few times.
 const RUN_ELEMENTS: usize = 8 << 20;
+
+/// Rows of logits that one task turns into residuals.
+const TASK_ROWS: usize = 16;
 
 /// The gradients for the loss gradient that was expected, ready before anybody asks.
 #[derive(Debug, Clone)]
@@ -131,19 +134,22 @@ fn runs(
                 #[inline(always)]
                 |part| add_bias(part.values, &bias[part.column..]),
             );
-        let results: Vec<(f32, bool)> = logits
-            .par_chunks_exact_mut(vocabulary)
-            .zip(labels)
-            .map(|(logits, &label)| {
+        let tasks = logits
+            .par_chunks_mut(TASK_ROWS * vocabulary)
+            .zip(labels.par_chunks(TASK_ROWS));
+        let results: Vec<TaskResult> = tasks
+            .map(|(logits, labels)| {
                 vectorized(
                     #[inline(always)]
-                    || loss_and_residual(logits, label),
+                    || TaskResult::of(logits, vocabulary, labels),
                 )
             })
             .collect();
-        for (loss, hit) in results {
-            loss_sum += f64::from(loss);
-            correct += usize::from(hit);
+        let mut sums = Vec::with_capacity(results.len());
+        for result in results {
+            loss_sum += result.loss_sum;
+            correct += result.correct;
+            sums.push(result.column_sums);
         }
         if let Some(gradients) = &mut gradients {
             let grad = gradients.expected_grad;
@@ -157,7 +163,7 @@ fn runs(
             } else {
                 d_words.add_to(view_mut(&mut gradients.words, vocabulary, width));
             }
-            let mut sums = column_sums(&logits, vocabulary);
+            let mut sums = total(sums, vocabulary);
             sums.iter_mut().for_each(|sum| *sum *= grad);
             gradients.bias.push(sums);
         }
@@ -165,6 +171,32 @@ fn runs(
     MaskedLmOutput {
         loss_sum: tensor(&[1], vec![loss_sum as f32]),
         correct: tensor(&[1], vec![correct as f32]),
+    }
+}
+
+/// What one task makes of its rows of logits, beside the residuals in their place.
+struct TaskResult {
+    loss_sum: f64,
+    correct: usize,
+    /// Of the residuals, while they are in the cache.
+    column_sums: Vec<f32>,
+}
+
+impl TaskResult {
+    #[inline(always)]
+    fn of(logits: &mut [f32], vocabulary: usize, labels: &[usize]) -> Self {
+        let mut result = Self {
+            loss_sum: 0.0,
+            correct: 0,
+            column_sums: vec![0.0; vocabulary],
+        };
+        for (logits, &label) in logits.chunks_exact_mut(vocabulary).zip(labels) {
+            let (loss, hit) = loss_and_residual(logits, label);
+            result.loss_sum += f64::from(loss);
+            result.correct += usize::from(hit);
+            add(&mut result.column_sums, logits);
+        }
+        result
     }
 }
 

@@ -265,7 +265,7 @@ pub(super) mod tests {
     fn selecting_goes_round_all_metrics_and_starts_at_the_loss() {
         let mut state = fresh();
         let mut names = vec![state.selected().name.clone()];
-        for _ in 0..5 {
+        for _ in 0..6 {
             state.select(true);
             names.push(state.selected().name.clone());
         }
@@ -276,6 +276,7 @@ pub(super) mod tests {
                 "accuracy",
                 "learning_rate",
                 "gradient_norm",
+                "wait_fraction",
                 "tokens_per_second",
                 "loss"
             ]
