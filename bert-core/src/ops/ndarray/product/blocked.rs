@@ -14,7 +14,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::avx512::{self, COLUMNS, LANES, Panel, Source};
-use super::{Finished, Out, Precision, Product, Shared, Threads};
+use super::{Finished, Out, Precision, Product, Threads};
 
 /// Steps of k at a time: 192 KiB of a panel and 256 KiB of a block of rows.
 const STEPS: usize = 1024;
@@ -476,6 +476,22 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
 fn share(length: usize, index: usize, parts: usize) -> Range<usize> {
     length * index / parts..length * (index + 1) / parts
 }
+
+/// Raw pointers that several threads may use because each touches elements of its own.
+#[derive(Clone, Copy)]
+struct Shared<T>(T);
+
+impl<T> Shared<T> {
+    /// A method, so that closures capture the whole.
+    fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+// SAFETY: whoever wraps pointers says why no two threads touch the same element.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
 
 /// The first `length` lanes of scratch memory, which grows if it must. What they hold is of no meaning.
 fn sized(scratch: &mut Vec<u32>, length: usize) -> &mut [u32] {

@@ -304,22 +304,6 @@ fn by_rows<F: Fn(Finished<'_>) + Sync>(
     }
 }
 
-/// Raw pointers that several threads may use because each touches elements of its own.
-#[derive(Clone, Copy)]
-struct Shared<T>(T);
-
-impl<T> Shared<T> {
-    /// A method, so that closures capture the whole.
-    fn get(&self) -> &T {
-        &self.0
-    }
-}
-
-// SAFETY: whoever wraps pointers says why no two threads touch the same element.
-unsafe impl<T> Send for Shared<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Shared<T> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
