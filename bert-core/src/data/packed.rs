@@ -34,17 +34,13 @@ impl PackedSequences {
     /// The batch on a device.
     pub fn to_device<B: Backend>(&self, device: &B::Device) -> PackedBatch<B> {
         let positions = self.lengths.iter().flat_map(|&length| 0..length as i64);
-        let starts = self.lengths.iter().scan(0, |next, &length| {
-            let start = *next;
-            *next += length as i64;
-            Some(start)
-        });
+        let sequences = Sequences::new(&self.lengths, device);
         PackedBatch {
             input_ids: ids(self.input_ids.iter().map(|&id| i64::from(id)), device),
             position_ids: ids(positions, device),
             token_type_ids: ids(self.token_type_ids.iter().map(|&id| i64::from(id)), device),
-            first_tokens: ids(starts, device),
-            sequences: Sequences::new(&self.lengths, device),
+            first_tokens: ids(sequences.starts().map(|row| row as i64), device),
+            sequences,
         }
     }
 }

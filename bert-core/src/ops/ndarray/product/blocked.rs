@@ -116,7 +116,7 @@ thread_local! {
     /// Packed lanes, of what a product shares among its tasks and of a task's own. Taken out while they are used: a thread
     /// that waits for its tasks may be given one of another product.
     static SHARED: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
-    static OWN: Cell<[Vec<u32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+    static OWN: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
 pub(super) fn run<F: Fn(Finished<'_>) + Sync>(
@@ -202,8 +202,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         let a = Shared(self.all_lanes_of_a(shared));
         let groups = self.groups(1);
         self.each(groups, |group| {
-            let [mut packed, other] = OWN.take();
-            for panel in self.panels_of(group, groups) {
+            let mut packed = OWN.take();
+            for panel in share(self.panels.count(), group, groups) {
                 for steps in runs(self.steps, STEPS) {
                     let b = if in_place {
                         self.b_in_place(panel, &steps)
@@ -215,7 +215,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                     self.compute(a, b, 0..self.m, panel, &steps);
                 }
             }
-            OWN.set([packed, other]);
+            OWN.set(packed);
         });
     }
 
@@ -244,7 +244,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             let start = task / groups * BLOCK;
             let rows = start..(start + BLOCK).min(self.m);
             let group = share(panels.len(), task % groups, groups);
-            let [mut copy, other] = OWN.take();
+            let mut copy = OWN.take();
             for part in runs(steps.len(), STEPS) {
                 let at = steps.start + part.start..steps.start + part.end;
                 let a = self.lanes_of_a(rows.clone(), &at, &mut copy);
@@ -258,7 +258,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                     self.compute(a, b, rows.clone(), panels.start + index, &at);
                 }
             }
-            OWN.set([copy, other]);
+            OWN.set(copy);
         });
     }
 
@@ -270,10 +270,6 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                 .div_ceil(row_blocks)
                 .min(self.panels.count()),
         }
-    }
-
-    fn panels_of(&self, group: usize, groups: usize) -> Range<usize> {
-        share(self.panels.count(), group, groups)
     }
 
     fn each(&self, tasks: usize, task: impl Fn(usize) + Sync + Send) {
