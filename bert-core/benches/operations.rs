@@ -18,9 +18,15 @@ use burn::tensor::{Distribution, Int, Tensor};
 use burn_ndarray::{NdArray, NdArrayDevice, NdArrayTensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 
-/// As in the programs.
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// As in the programs.
+#[cfg(not(target_env = "msvc"))]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static ALLOCATOR_SETTINGS: &u8 =
+    &b"dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always,oversize_threshold:0\0"[0];
 
 type B = NdArray<f32>;
 

@@ -126,7 +126,7 @@ impl<B: Backend> Pretraining<B> {
 }
 
 impl<B: BertBackend> Pretraining<B> {
-    /// The training loss of a batch, `[1]`, for timing a forward pass alone.
+    /// The training loss of a batch, `[1]`, for timing the parts of a step.
     pub(crate) fn forward_loss(&self, batch: &PretrainingBatch) -> Tensor<B, 1> {
         self.loss(batch, &DropoutKey::training(batch.dropout_seed))
             .0

@@ -19,11 +19,6 @@ pub(super) fn floats(x: NdArrayTensor) -> ArcArray<f32, IxDyn> {
     }
 }
 
-/// Whether nobody else holds this tensor's elements, so that they can be overwritten.
-pub(super) fn is_unique(x: &NdArrayTensor) -> bool {
-    matches!(x, NdArrayTensor::F32(storage) if storage.is_unique())
-}
-
 fn of_rank<D: Dimension>(x: NdArrayTensor) -> ArcArray<f32, D> {
     match floats(x).into_dimensionality() {
         Ok(array) => array,

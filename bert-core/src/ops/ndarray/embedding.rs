@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::array::{elements, indices, into_elements, matrix, tensor, vector};
 use super::dropout::Mask;
-use super::layer_norm::{LayerNormSaved, backward_row, normalize, scale_and_shift};
+use super::layer_norm::{LayerNormSaved, Normalized, backward_row, normalize, scale_and_shift};
 use super::math::vectorized;
 use super::rows::{add, rows_per_task, total};
 use crate::ops::LayerNormArgs;
@@ -58,7 +58,8 @@ pub(super) fn forward(
                         *s = word[column] + position[column] + token_type[column];
                     }
                     *inverse = normalize(s, args.eps as f32);
-                    scale_and_shift(s, elements(&gamma), elements(&beta), y);
+                    y.copy_from_slice(s);
+                    scale_and_shift(y, elements(&gamma), elements(&beta));
                     if let Some(mask) = mask {
                         let mask = mask.row(token);
                         for (column, y) in y.iter_mut().enumerate() {
@@ -73,7 +74,7 @@ pub(super) fn forward(
         rows: tables.each_ref().map(|table| table.nrows()),
         ids: Arc::new(ids),
         norm: LayerNormSaved {
-            normalized: matrix(tensor(&[tokens, hidden], normalized)),
+            normalized: Normalized::Kept(matrix(tensor(&[tokens, hidden], normalized))),
             inverse_deviation: vector(tensor(&[tokens], inverse_deviation)),
             gamma,
             mask,
@@ -88,15 +89,15 @@ pub(super) fn backward(
     mut so_far: Option<NdArrayTensor>,
 ) -> [NdArrayTensor; 5] {
     let norm = saved.norm;
-    let hidden = norm.normalized.ncols();
+    let (_, hidden) = norm.normalized.dim();
     let mut d_sum = into_elements(matrix(grad));
-    let normalized = elements(&norm.normalized);
     let (gamma, inverse_deviation) = (elements(&norm.gamma), elements(&norm.inverse_deviation));
     let task_rows = rows_per_task(hidden);
     let tasks = d_sum.par_chunks_mut(task_rows * hidden).enumerate();
     let partial = tasks
         .map(|(task, dy)| {
             let mut sums = vec![0.0; 2 * hidden];
+            let mut scratch = vec![0.0; hidden];
             vectorized(
                 #[inline(always)]
                 || {
@@ -108,7 +109,7 @@ pub(super) fn backward(
                                 *dy *= mask.factor(column);
                             }
                         }
-                        let normalized = &normalized[row * hidden..][..hidden];
+                        let normalized = norm.normalized.row(row, &mut scratch);
                         backward_row(dy, normalized, gamma, inverse_deviation[row], &mut sums);
                     }
                 },

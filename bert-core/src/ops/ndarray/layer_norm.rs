@@ -13,13 +13,68 @@ use crate::ops::LayerNormArgs;
 /// What the backward step needs.
 #[derive(Debug, Clone)]
 pub struct LayerNormSaved {
-    /// x̂ `[rows, hidden]`.
-    pub(super) normalized: ArcArray2<f32>,
+    pub(super) normalized: Normalized,
     /// `1 / sqrt(var + ε)`, `[rows]`.
     pub(super) inverse_deviation: ArcArray1<f32>,
     pub(super) gamma: ArcArray1<f32>,
     /// Of x before the sum, or of the result for embeddings.
     pub(super) mask: Option<Mask>,
+}
+
+/// Where the backward step finds x̂ `[rows, hidden]`.
+#[derive(Debug, Clone)]
+pub(super) enum Normalized {
+    /// In memory of its own.
+    Kept(ArcArray2<f32>),
+    /// In y, which the next operation keeps anyway: `x̂ = (y - β) / γ`.
+    Within {
+        y: ArcArray2<f32>,
+        beta: ArcArray1<f32>,
+        inverse_gamma: Vec<f32>,
+    },
+}
+
+/// The largest |β / γ| with which x̂ is found again in y: the rounding of y makes its error at most `2⁻²⁴ (|x̂| + 16)`.
+const LARGEST_SHIFT: f32 = 16.0;
+
+impl Normalized {
+    /// Whether y says what x̂ was, to nearly all digits.
+    fn is_within(gamma: &[f32], beta: &[f32]) -> bool {
+        let mut columns = gamma.iter().zip(beta);
+        columns.all(|(gamma, beta)| beta.abs() <= LARGEST_SHIFT * gamma.abs() && gamma.is_normal())
+    }
+
+    fn rows(&self) -> &ArcArray2<f32> {
+        match self {
+            Self::Kept(rows) | Self::Within { y: rows, .. } => rows,
+        }
+    }
+
+    /// Rows and columns.
+    pub(super) fn dim(&self) -> (usize, usize) {
+        self.rows().dim()
+    }
+
+    /// One row of x̂, where need be computed into the scratch row.
+    #[inline(always)]
+    pub(super) fn row<'a>(&'a self, row: usize, scratch: &'a mut [f32]) -> &'a [f32] {
+        let hidden = scratch.len();
+        let kept = &elements(self.rows())[row * hidden..][..hidden];
+        match self {
+            Self::Kept(_) => kept,
+            Self::Within {
+                beta,
+                inverse_gamma,
+                ..
+            } => {
+                let columns = kept.iter().zip(elements(beta)).zip(inverse_gamma);
+                for (x, ((y, beta), inverse_gamma)) in scratch.iter_mut().zip(columns) {
+                    *x = (y - beta) * inverse_gamma;
+                }
+                scratch
+            }
+        }
+    }
 }
 
 /// `s ← x̂`; returns `1 / sqrt(var + ε)`.
@@ -43,11 +98,11 @@ pub(super) fn normalize(s: &mut [f32], eps: f32) -> f32 {
     inverse_deviation
 }
 
-/// `y ← γ x̂ + β`.
+/// `y ← γ y + β`, where y was x̂.
 #[inline(always)]
-pub(super) fn scale_and_shift(normalized: &[f32], gamma: &[f32], beta: &[f32], y: &mut [f32]) {
-    for (((y, &x), &gamma), &beta) in y.iter_mut().zip(normalized).zip(gamma).zip(beta) {
-        *y = x * gamma + beta;
+pub(super) fn scale_and_shift(y: &mut [f32], gamma: &[f32], beta: &[f32]) {
+    for ((y, &gamma), &beta) in y.iter_mut().zip(gamma).zip(beta) {
+        *y = *y * gamma + beta;
     }
 }
 
@@ -95,23 +150,19 @@ pub(super) fn forward(
     let (gamma, beta) = (vector(gamma), vector(beta));
     let residual = residual.map(matrix);
     let mask = Mask::new(args.dropout);
-    let mut normalized = into_elements(x);
-    let mut y = vec![0.0; rows * hidden];
+    let within = Normalized::is_within(elements(&gamma), elements(&beta));
+    let mut y = into_elements(x);
+    let mut normalized = vec![0.0; if within { 0 } else { rows * hidden }];
     let mut inverse_deviation = vec![0.0; rows];
 
     let task_rows = rows_per_task(hidden);
-    let tasks = normalized
-        .par_chunks_mut(task_rows * hidden)
-        .zip(y.par_chunks_mut(task_rows * hidden))
-        .zip(inverse_deviation.par_chunks_mut(task_rows));
-    tasks.enumerate().for_each(|(task, ((s, y), inverse))| {
+    let task = |task: usize, y: &mut [f32], normalized: &mut [f32], inverse: &mut [f32]| {
         let first = task * task_rows;
         let residual = residual.as_ref().map(elements);
         vectorized(
             #[inline(always)]
             || {
-                let rows = s.chunks_exact_mut(hidden).zip(y.chunks_exact_mut(hidden));
-                for (offset, ((s, y), inverse)) in rows.zip(inverse).enumerate() {
+                for (offset, (s, inverse)) in y.chunks_exact_mut(hidden).zip(inverse).enumerate() {
                     let row = first + offset;
                     if let Some(mask) = mask {
                         let mask = mask.row(row);
@@ -126,18 +177,42 @@ pub(super) fn forward(
                         }
                     }
                     *inverse = normalize(s, args.eps as f32);
-                    scale_and_shift(s, elements(&gamma), elements(&beta), y);
+                    if !within {
+                        normalized[offset * hidden..][..hidden].copy_from_slice(s);
+                    }
+                    scale_and_shift(s, elements(&gamma), elements(&beta));
                 }
             },
         );
-    });
+    };
+    let tasks = y
+        .par_chunks_mut(task_rows * hidden)
+        .zip(inverse_deviation.par_chunks_mut(task_rows))
+        .enumerate();
+    if within {
+        tasks.for_each(|(index, (y, inverse))| task(index, y, &mut [], inverse));
+    } else {
+        tasks
+            .zip(normalized.par_chunks_mut(task_rows * hidden))
+            .for_each(|((index, (y, inverse)), normalized)| task(index, y, normalized, inverse));
+    }
+    let y = matrix(tensor(&[rows, hidden], y));
+    let normalized = if within {
+        Normalized::Within {
+            y: y.clone(),
+            inverse_gamma: gamma.iter().map(|gamma| 1.0 / gamma).collect(),
+            beta,
+        }
+    } else {
+        Normalized::Kept(matrix(tensor(&[rows, hidden], normalized)))
+    };
     let saved = LayerNormSaved {
-        normalized: matrix(tensor(&[rows, hidden], normalized)),
+        normalized,
         inverse_deviation: vector(tensor(&[rows], inverse_deviation)),
         gamma,
         mask,
     };
-    (tensor(&[rows, hidden], y), saved)
+    (y.into_dyn().into(), saved)
 }
 
 pub(super) fn backward(grad: NdArrayTensor, saved: LayerNormSaved) -> [NdArrayTensor; 4] {
@@ -152,18 +227,18 @@ pub(super) fn backward(grad: NdArrayTensor, saved: LayerNormSaved) -> [NdArrayTe
             0
         }
     ];
-    let normalized = elements(&saved.normalized);
     let (gamma, inverse_deviation) = (elements(&saved.gamma), elements(&saved.inverse_deviation));
 
     let task_rows = rows_per_task(hidden);
     let task = |task: usize, d_sum: &mut [f32], dx: &mut [f32]| {
         let mut sums = vec![0.0; 2 * hidden];
+        let mut scratch = vec![0.0; hidden];
         vectorized(
             #[inline(always)]
             || {
                 for (offset, d_sum) in d_sum.chunks_exact_mut(hidden).enumerate() {
                     let row = task * task_rows + offset;
-                    let normalized = &normalized[row * hidden..][..hidden];
+                    let normalized = saved.normalized.row(row, &mut scratch);
                     backward_row(d_sum, normalized, gamma, inverse_deviation[row], &mut sums);
                     if let Some(mask) = saved.mask {
                         let mask = mask.row(row);

@@ -145,17 +145,29 @@ fn layer_norms_with_and_without_a_residual() {
     };
     for residual in [None, Some(random("residual", &[rows, hidden]))] {
         let x = || random("x", &[rows, hidden]);
-        let (gamma, beta) = (|| random("gamma", &[hidden]), || random("beta", &[hidden]));
-        let (y, saved) = Fused::add_layer_norm(x(), residual.clone(), gamma(), beta(), args);
-        let (expected, expected_saved) =
-            <Composed as Kernels<NdArray32>>::add_layer_norm(x(), residual, gamma(), beta(), args);
-        close("y", y, expected);
-        let grad = || random("grad", &[rows, hidden]);
-        all_close(
-            "layer norm",
-            Fused::add_layer_norm_backward(grad(), saved),
-            <Composed as Kernels<NdArray32>>::add_layer_norm_backward(grad(), expected_saved),
-        );
+        // From scales that say what x̂ was in y, and from one among them that does not.
+        let scales: Vec<f32> = (0..hidden).map(|i| 0.25 + i as f32 / 64.0).collect();
+        let mut with_zero = scales.clone();
+        with_zero[7] = 0.0;
+        for gamma in [scales, with_zero] {
+            let gamma = || tensor(&[hidden], gamma.clone());
+            let (beta, residual) = (|| random("beta", &[hidden]), || residual.clone());
+            let (y, saved) = Fused::add_layer_norm(x(), residual(), gamma(), beta(), args);
+            let (expected, expected_saved) = <Composed as Kernels<NdArray32>>::add_layer_norm(
+                x(),
+                residual(),
+                gamma(),
+                beta(),
+                args,
+            );
+            close("y", y, expected);
+            let grad = || random("grad", &[rows, hidden]);
+            all_close(
+                "layer norm",
+                Fused::add_layer_norm_backward(grad(), saved),
+                <Composed as Kernels<NdArray32>>::add_layer_norm_backward(grad(), expected_saved),
+            );
+        }
     }
 }
 

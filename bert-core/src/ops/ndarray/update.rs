@@ -4,7 +4,7 @@ use burn_ndarray::NdArrayTensor;
 use rayon::prelude::*;
 
 use super::NdArray32;
-use super::array::{elements, floats, into_elements, is_unique, scalar, tensor};
+use super::array::{elements, floats, into_elements, scalar, tensor};
 use super::math::{sum_by, vectorized};
 use crate::ops::{AdamArgs, Moments};
 
@@ -57,60 +57,29 @@ pub(super) fn adamw(
     moments: Moments<NdArray32>,
     args: AdamArgs,
 ) -> (NdArrayTensor, Moments<NdArray32>) {
-    let in_place = is_unique(&parameter);
     let parameter = floats(parameter);
     let shape = parameter.shape().to_vec();
-    let grad = floats(grad);
-    assert_eq!(
-        grad.len(),
-        parameter.len(),
-        "a gradient has its parameter's shape"
-    );
     let scalars = Scalars::new(args, grad_scale);
     let learning_rate = args.learning_rate as f32;
+    // The gradient's memory becomes the parameter's: burn-train's learner keeps the old parameter until all are new.
+    let mut theta = into_elements(floats(grad));
     let mut first = into_elements(floats(moments.first));
     let mut second = into_elements(floats(moments.second));
-    let rest = elements(&grad)
-        .par_chunks(TASK)
-        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)));
-    let theta = if in_place {
-        let mut theta = into_elements(parameter);
-        let tasks = theta.par_chunks_mut(TASK).zip(rest);
-        tasks.for_each(|(theta, (grad, (first, second)))| {
+    theta
+        .par_chunks_mut(TASK)
+        .zip(elements(&parameter).par_chunks(TASK))
+        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
+        .for_each(|((theta, old), (first, second))| {
             vectorized(
                 #[inline(always)]
                 || {
-                    let pairs = theta.iter_mut().zip(grad);
-                    for ((theta, &grad), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
-                        *theta -= learning_rate * scalars.direction(*theta, grad, m, v);
+                    let pairs = theta.iter_mut().zip(old);
+                    for ((theta, &old), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
+                        *theta = old - learning_rate * scalars.direction(old, *theta, m, v);
                     }
                 },
             );
         });
-        theta
-    } else {
-        // Somebody keeps the parameter as it was, such as burn-train's learner: written anew instead of copied first.
-        let old = elements(&parameter);
-        let mut theta = Box::new_uninit_slice(old.len());
-        let tasks = theta
-            .par_chunks_mut(TASK)
-            .zip(old.par_chunks(TASK))
-            .zip(rest);
-        tasks.for_each(|((theta, old), (grad, (first, second)))| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let pairs = theta.iter_mut().zip(old).zip(grad);
-                    for (((theta, &old), &grad), (m, v)) in pairs.zip(first.iter_mut().zip(second))
-                    {
-                        theta.write(old - learning_rate * scalars.direction(old, grad, m, v));
-                    }
-                },
-            );
-        });
-        // SAFETY: all five have one length, so that every element has been written.
-        unsafe { theta.assume_init() }.into_vec()
-    };
     let moments = Moments {
         first: tensor(&shape, first),
         second: tensor(&shape, second),
@@ -131,36 +100,37 @@ pub(super) fn lamb(
     let parameter = floats(parameter);
     let shape = parameter.shape().to_vec();
     let scalars = Scalars::new(args, grad_scale);
-    let mut theta = into_elements(parameter);
-    let mut direction = into_elements(floats(grad));
+    let old = elements(&parameter);
+    // First the direction, then the new parameter.
+    let mut theta = into_elements(floats(grad));
     let mut first = into_elements(floats(moments.first));
     let mut second = into_elements(floats(moments.second));
-    direction
+    theta
         .par_chunks_mut(TASK)
-        .zip(theta.par_chunks(TASK))
+        .zip(old.par_chunks(TASK))
         .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
-        .for_each(|((direction, theta), (first, second))| {
+        .for_each(|((direction, old), (first, second))| {
             vectorized(
                 #[inline(always)]
                 || {
-                    let pairs = direction.iter_mut().zip(theta);
-                    for ((direction, &theta), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
-                        *direction = scalars.direction(theta, *direction, m, v);
+                    let pairs = direction.iter_mut().zip(old);
+                    for ((direction, &old), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
+                        *direction = scalars.direction(old, *direction, m, v);
                     }
                 },
             );
         });
-    let (parameter_norm, direction_norm) = (square(&theta).sqrt(), square(&direction).sqrt());
+    let (parameter_norm, direction_norm) = (square(old).sqrt(), square(&theta).sqrt());
     let trust_ratio = if parameter_norm == 0.0 || direction_norm == 0.0 {
         1.0
     } else {
         parameter_norm / direction_norm
     };
     let step = (args.learning_rate * trust_ratio) as f32;
-    let tasks = theta.par_chunks_mut(TASK).zip(direction.par_chunks(TASK));
-    tasks.for_each(|(theta, direction)| {
-        for (theta, direction) in theta.iter_mut().zip(direction) {
-            *theta -= step * direction;
+    let tasks = theta.par_chunks_mut(TASK).zip(old.par_chunks(TASK));
+    tasks.for_each(|(theta, old)| {
+        for (theta, old) in theta.iter_mut().zip(old) {
+            *theta = old - step * *theta;
         }
     });
     let moments = Moments {
