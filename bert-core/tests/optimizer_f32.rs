@@ -28,8 +28,9 @@ fn a_restored_optimizer_goes_on_to_the_same_bits() {
     let mut straight = new();
     let half = step(&mut straight, toy, 1);
     let restored = new();
-    let moments = straight.moments().into_iter().collect();
-    assert!(restored.restore(1, moments, &device));
+    let moments = straight.moments().into_iter();
+    let moments = moments.map(|(path, moment)| (path, moment.into_data()));
+    assert!(restored.restore(1, moments.collect(), &device));
     let mut restored = restored;
     let a = step(&mut straight, half.clone(), 2);
     let b = step(&mut restored, half, 2);

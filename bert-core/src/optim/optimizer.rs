@@ -56,15 +56,15 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
         self.lock().gradient_norm.clone()
     }
 
-    /// The moments of every parameter, flat, by path: `first.<path>` and `second.<path>`.
-    pub fn moments(&self) -> Vec<(String, TensorData)> {
+    /// The moments of every parameter, flat, by path: `first.<path>` and `second.<path>`. They stay as they are while the
+    /// optimizer goes on.
+    pub fn moments(&self) -> Vec<(String, Tensor<B::InnerBackend, 1>)> {
         let state = self.lock();
         let mut list = Vec::with_capacity(2 * state.moments.len());
         for (path, moments) in &state.moments {
             for (name, moment) in [("first", &moments.first), ("second", &moments.second)] {
-                let flat: Tensor<B::InnerBackend, 1> =
-                    tensor(flatten::<B::InnerBackend>(moment.clone()));
-                list.push((format!("{name}.{path}"), flat.into_data()));
+                let flat = tensor(flatten::<B::InnerBackend>(moment.clone()));
+                list.push((format!("{name}.{path}"), flat));
             }
         }
         list

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::TensorData;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,20 +42,21 @@ impl Checkpoints {
         }
     }
 
-    /// Writes a checkpoint whole or not at all, then removes the oldest beyond `keep`.
+    /// Writes a checkpoint whole or not at all, with the optimizer's [moments](BertOptimizer::moments), then removes the
+    /// oldest beyond `keep`.
     ///
     /// # Errors
     /// What `save_model` returns, or [`Error::Io`].
-    pub fn save<B: BertAutodiffBackend>(
+    pub fn save<B: Backend>(
         &self,
         position: &Position,
-        optimizer: &BertOptimizer<B>,
+        moments: Vec<(String, Tensor<B, 1>)>,
         save_model: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
         let path = self.directory.join(format!("step-{:06}", position.step));
         write_directory_atomically(&path, |directory| {
             save_model(directory)?;
-            write_moments(&directory.join("optimizer.safetensors"), optimizer)?;
+            write_moments(&directory.join("optimizer.safetensors"), moments)?;
             let text = format!("{:#}\n", serde_json::json!(position));
             write_atomically(&directory.join("position.json"), text.as_bytes())
         })?;
@@ -127,13 +129,12 @@ pub fn restore_optimizer<B: BertAutodiffBackend>(
     }
 }
 
-fn write_moments<B: BertAutodiffBackend>(path: &Path, optimizer: &BertOptimizer<B>) -> Result<()> {
-    let moments = optimizer.moments();
+fn write_moments<B: Backend>(path: &Path, moments: Vec<(String, Tensor<B, 1>)>) -> Result<()> {
     let layout = moments.iter();
-    let layout = layout.map(|(name, data)| (name.clone(), data.shape.to_vec()));
+    let layout = layout.map(|(name, moment)| (name.clone(), moment.dims().to_vec()));
     write_safetensors(path, layout.collect(), |writer| {
-        for (_, data) in moments {
-            writer.write(&f32_values(data))?;
+        for (_, moment) in moments {
+            writer.write(&f32_values(moment.into_data()))?;
         }
         Ok(())
     })

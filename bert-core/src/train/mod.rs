@@ -5,6 +5,7 @@
 //! | [`task`] | what a task gives the loop: batches, losses as sums, metrics made of them |
 //! | [`strategy`] | the loop: steps, accumulation, evaluation, checkpoints, interruption |
 //! | [`checkpoint`] | all that an exact resume needs, in one directory |
+//! | `background` | files written beside the training |
 //! | [`metrics`] | `metrics.jsonl`, and the same numbers as metrics of burn-train |
 //! | `renderer` | burn-train's renderer: one report per logged step and per evaluation |
 //! | `dashboard` | reports in a terminal: tables, a chart, keys |
@@ -13,6 +14,7 @@
 //! | `stop` | Ctrl-C, SIGTERM and the dashboard's keys: first a checkpoint, then at once |
 //! | [`run`] | a run directory, and the launch of the learner in it |
 
+mod background;
 pub mod checkpoint;
 mod dashboard;
 mod display;

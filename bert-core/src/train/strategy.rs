@@ -13,6 +13,7 @@ use burn_train::{
     ValidLoader,
 };
 
+use super::background::Background;
 use super::checkpoint::{Checkpoints, Position};
 use super::metrics::{MetricsFile, StepMetrics};
 use super::task::{StepOutput, Task, TaskBatch};
@@ -100,6 +101,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> SupervisedLearningStrategy<Components<B
             position: self.start.clone(),
             last_valid: None,
             last_checkpoint: None,
+            writing: Background::new(),
         };
         let result = run.steps(&train);
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
@@ -116,6 +118,8 @@ struct Loop<'a, B: BertAutodiffBackend, M: Task<B>> {
     position: Position,
     last_valid: Option<StepMetrics>,
     last_checkpoint: Option<PathBuf>,
+    /// Of the best model and of checkpoints; gives the checkpoint, where it wrote one.
+    writing: Background<Option<PathBuf>>,
 }
 
 /// Sums since the last logged step.
@@ -173,16 +177,15 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
                 self.processor.process_train(event);
                 window = Window::default();
             }
-            if step.is_multiple_of(config.evaluate_every_steps) || step == config.steps {
-                self.evaluate(&mut log)?;
-            }
-            if step.is_multiple_of(config.checkpoint_every_steps) || step == config.steps {
-                self.checkpoint()?;
-            }
+            let due = |every| step.is_multiple_of(every) || step == config.steps;
+            let is_best = due(config.evaluate_every_steps) && self.evaluate(&mut log)?;
+            self.write(is_best, due(config.checkpoint_every_steps))?;
         }
         if ending == Ending::Interrupted && self.position.step > self.strategy.start.step {
-            self.checkpoint()?;
+            self.write(false, true)?;
         }
+        let written = self.writing.finish()?.flatten();
+        self.last_checkpoint = written.or(self.last_checkpoint.take());
         Ok(Outcome {
             ending,
             step: self.position.step,
@@ -215,6 +218,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let loss = M::metrics(&statistics).get("loss").unwrap_or(f64::NAN);
         for (what, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
             if !value.is_finite() {
+                self.writing.finish()?;
                 return Err(Error::NonFinite {
                     what,
                     step,
@@ -226,7 +230,8 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         Ok((statistics, gradient_norm))
     }
 
-    fn evaluate(&mut self, log: &mut MetricsFile) -> Result<()> {
+    /// Whether the held-out loss is the lowest so far.
+    fn evaluate(&mut self, log: &mut MetricsFile) -> Result<bool> {
         let model = self.learner.model().valid();
         let mut statistics = Vec::new();
         for mut batch in self.valid.iter() {
@@ -234,36 +239,48 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             add(&mut statistics, &model.step(batch).into_statistics());
         }
         if statistics.is_empty() {
-            return Ok(()); // nothing is held out
+            return Ok(false); // nothing is held out
         }
         let mut metrics = M::metrics(&statistics);
         (self.strategy.annotate)(&mut metrics);
         log.append(self.position.step, "valid", &metrics)?;
         let loss = metrics.get("loss");
         let best = self.position.best_loss;
-        if loss.is_some_and(|loss| best.is_none_or(|best| loss < best)) {
+        let is_best = loss.is_some_and(|loss| best.is_none_or(|best| loss < best));
+        if is_best {
             self.position.best_loss = loss;
-            let best = self.strategy.run_dir.join("best");
-            crate::files::write_directory_atomically(&best, |directory| {
-                (self.strategy.save_model)(&self.learner.model(), directory)
-            })?;
         }
         let event = self.event(StepOutput::Metrics(metrics.clone()));
         self.processor.process_valid(event);
         self.last_valid = Some(metrics);
-        Ok(())
+        Ok(is_best)
     }
 
-    fn checkpoint(&mut self) -> Result<()> {
+    /// Starts writing the model as the best one, as a checkpoint, or as both. Training goes on meanwhile: what is
+    /// written are tensors of now, which the next step leaves alone.
+    fn write(&mut self, best: bool, checkpoint: bool) -> Result<()> {
+        if !(best || checkpoint) {
+            return Ok(());
+        }
         let model = self.learner.model();
         let strategy = self.strategy;
-        let path = strategy
-            .checkpoints
-            .save(&self.position, &strategy.optimizer, |directory| {
-                (strategy.save_model)(&model, directory)
-            })?;
-        log::info!("checkpoint {}", path.display());
-        self.last_checkpoint = Some(path);
+        let (save_model, position) = (strategy.save_model.clone(), self.position.clone());
+        let best = best.then(|| strategy.run_dir.join("best"));
+        let checkpoint =
+            checkpoint.then(|| (strategy.checkpoints.clone(), strategy.optimizer.moments()));
+        let before = self.writing.start(move || {
+            let save = |directory: &Path| save_model(&model, directory);
+            if let Some(best) = best {
+                crate::files::write_directory_atomically(&best, save)?;
+            }
+            let Some((checkpoints, moments)) = checkpoint else {
+                return Ok(None);
+            };
+            let path = checkpoints.save(&position, moments, save)?;
+            log::info!("checkpoint {}", path.display());
+            Ok(Some(path))
+        })?;
+        self.last_checkpoint = before.flatten().or(self.last_checkpoint.take());
         Ok(())
     }
 
