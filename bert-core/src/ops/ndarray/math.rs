@@ -4,7 +4,11 @@
 /// elsewhere. `f` and all it calls must be `#[inline(always)]`, or they stay compiled for the oldest processor.
 #[inline(always)]
 pub(super) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
+    if super::instructions::are_portable() {
+        f()
+    } else {
+        pulp::Arch::new().dispatch(f)
+    }
 }
 
 /// Lanes of a sum: several vectors' worth, so that additions do not wait for one another.

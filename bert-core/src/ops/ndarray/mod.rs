@@ -6,6 +6,7 @@ mod attention;
 mod dropout;
 mod embedding;
 mod feed_forward;
+mod instructions;
 mod layer_norm;
 mod linear;
 mod masked_lm;

@@ -487,3 +487,20 @@ fn embeddings_with_dropout_have_the_gradient_of_their_loss() {
         of(words).0
     });
 }
+
+/// This and the tests of products once more, in a process that uses no newer instructions.
+#[test]
+fn all_of_it_holds_on_the_oldest_processors() {
+    if super::instructions::are_portable() {
+        return;
+    }
+    let tests = std::env::current_exe().expect("this program");
+    let output = std::process::Command::new(tests)
+        .env("BERT_CPU", "portable")
+        .arg("ops::ndarray")
+        .output()
+        .expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("oldest_processors ... ok"), "{text}");
+}

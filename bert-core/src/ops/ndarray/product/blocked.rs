@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::instructions;
 use super::avx512::{self, COLUMNS, LANES, Panel, Source};
 use super::{Finished, Out, Precision, Product, Threads};
 
@@ -32,7 +33,7 @@ const UNPACKED_ROWS: usize = 2 * avx512::ROWS;
 /// Whether this processor and these operands are for this file.
 pub(super) fn applies(product: &Product<'_>) -> bool {
     let possible = match product.precision {
-        Precision::F32 => is_x86_feature_detected!("avx512f"),
+        Precision::F32 => instructions::have_avx512(),
         Precision::Bf16 => true, // asked for only where it was found
     };
     let (a, b) = (operand(product.a), operand(product.b));

@@ -306,6 +306,7 @@ fn by_rows<F: Fn(Finished<'_>) + Sync>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::instructions;
     use super::*;
     use ndarray::{Array2, s};
 
@@ -318,7 +319,7 @@ mod tests {
 
     fn precisions() -> Vec<Precision> {
         let mut all = vec![Precision::F32];
-        if Precision::bf16_is_possible() {
+        if instructions::have_avx512_bf16() {
             all.push(Precision::Bf16);
         }
         all
@@ -434,7 +435,7 @@ mod tests {
 
     #[test]
     fn bf16_rounds_each_factor_to_nearest() {
-        if !Precision::bf16_is_possible() {
+        if !instructions::have_avx512_bf16() {
             return;
         }
         // 1 + 2^-8 lies halfway and goes to even; 1 + 3 * 2^-9 is nearer to 1 + 2^-7.

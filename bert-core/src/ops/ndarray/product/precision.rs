@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::super::instructions;
 use crate::config::Compute;
 use crate::error::{Error, Result};
 
@@ -26,30 +27,22 @@ impl Precision {
             Self::F32
         }
     }
-
-    pub(crate) fn bf16_is_possible() -> bool {
-        #[cfg(target_arch = "x86_64")]
-        {
-            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            false
-        }
-    }
 }
 
 /// Sets the precision of the products of linear maps and of the masked-LM head, for the whole process.
 ///
 /// # Errors
-/// [`Error::Backend`] where this processor has no instructions for bf16.
+/// [`Error::Backend`] where this processor has no instructions for bf16, or they are left alone; [`Error::Usage`] where
+/// `BERT_CPU` is neither unset nor `portable`.
 pub fn set_compute(compute: Compute) -> Result<()> {
+    instructions::check()?;
     let bf16 = compute == Compute::Bf16;
-    if bf16 && !Precision::bf16_is_possible() {
+    if bf16 && !instructions::have_avx512_bf16() {
         return Err(Error::Backend {
             backend: "ndarray",
             problem:
-                "this processor has no AVX-512 instructions for products in bf16 (AVX512_BF16)"
+                "this processor has no AVX-512 instructions for products in bf16 (AVX512_BF16), or \
+                 BERT_CPU=portable leaves them alone"
                     .into(),
             help: "set backend.compute to \"f32\"".into(),
         });
