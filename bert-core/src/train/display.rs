@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// A value in a column: three decimals, and powers of ten where those would show nothing.
+/// A value in a column: three decimals, powers of ten where those would show nothing, fractions in percent.
 pub(super) fn value(name: &str, value: f64) -> String {
     let size = value.abs();
-    if name == "learning_rate" || (size > 0.0 && size < 0.001) || size >= 1e9 {
+    if name.ends_with("_fraction") {
+        format!("{:.1} %", 100.0 * value)
+    } else if name == "learning_rate" || (size > 0.0 && size < 0.001) || size >= 1e9 {
         format!("{value:.2e}")
     } else if size >= 1000.0 {
         count(value.round() as i64)
@@ -88,6 +90,7 @@ mod tests {
             assert_eq!(value("loss", number), text);
         }
         assert_eq!(value("learning_rate", 0.01), "1.00e-2");
+        assert_eq!(value("wait_fraction", 0.0012), "0.1 %");
     }
 
     #[test]
