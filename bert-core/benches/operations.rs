@@ -16,7 +16,7 @@ use bert_core::ops::{
 };
 use burn::tensor::{Distribution, Int, Tensor};
 use burn_ndarray::{NdArray, NdArrayDevice, NdArrayTensor};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
@@ -207,12 +207,14 @@ fn updates(criterion: &mut Criterion) {
     ] {
         let mut state = Some(moments.clone());
         criterion.bench_function(name, |b| {
-            b.iter(|| {
+            // A gradient of its own each time, as in a step: the update takes its memory.
+            let step = |grad| {
                 let moments = state.take().expect("put back below");
-                let (theta, moments) = update(theta.clone(), grad.clone(), scale(), moments, args);
+                let (theta, moments) = update(theta.clone(), grad, scale(), moments, args);
                 state = Some(moments);
                 theta
-            });
+            };
+            b.iter_batched(parameter, step, BatchSize::LargeInput);
         });
     }
     criterion.bench_function("squared norm", |b| {

@@ -184,8 +184,8 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         if ending == Ending::Interrupted && self.position.step > self.strategy.start.step {
             self.write(false, true)?;
         }
-        let written = self.writing.finish()?.flatten();
-        self.last_checkpoint = written.or(self.last_checkpoint.take());
+        let written = self.writing.finish()?;
+        self.remember(written);
         Ok(Outcome {
             ending,
             step: self.position.step,
@@ -268,7 +268,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let best = best.then(|| strategy.run_dir.join("best"));
         let checkpoint =
             checkpoint.then(|| (strategy.checkpoints.clone(), strategy.optimizer.moments()));
-        let before = self.writing.start(move || {
+        let written = self.writing.start(move || {
             let save = |directory: &Path| save_model(&model, directory);
             if let Some(best) = best {
                 crate::files::write_directory_atomically(&best, save)?;
@@ -280,8 +280,15 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             log::info!("checkpoint {}", path.display());
             Ok(Some(path))
         })?;
-        self.last_checkpoint = before.flatten().or(self.last_checkpoint.take());
+        self.remember(written);
         Ok(())
+    }
+
+    /// Takes note of what the last job wrote, where it was a checkpoint.
+    fn remember(&mut self, written: Option<Option<PathBuf>>) {
+        if let Some(Some(checkpoint)) = written {
+            self.last_checkpoint = Some(checkpoint);
+        }
     }
 
     fn event<T>(&self, item: T) -> LearnerEvent<T> {
