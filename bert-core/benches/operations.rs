@@ -18,15 +18,7 @@ use burn::tensor::{Distribution, Int, Tensor};
 use burn_ndarray::{NdArray, NdArrayDevice, NdArrayTensor};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-/// As in the programs.
-#[cfg(not(target_env = "msvc"))]
-#[unsafe(export_name = "_rjem_malloc_conf")]
-pub static ALLOCATOR_SETTINGS: &u8 =
-    &b"dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always,oversize_threshold:0\0"[0];
+bert_core::use_jemalloc!();
 
 type B = NdArray<f32>;
 

@@ -1,8 +1,12 @@
-//! The `bert-finetune` command. Fine-tuning is not built yet; the program says so and fails.
+//! The `bert-finetune` command.
 
-fn main() -> std::process::ExitCode {
-    eprintln!(
-        "error: fine-tuning is not implemented yet; a pre-trained model directory fine-tunes in Hugging Face transformers"
-    );
-    std::process::ExitCode::FAILURE
+use std::process::ExitCode;
+
+use clap::Parser;
+
+bert_core::use_jemalloc!();
+
+fn main() -> ExitCode {
+    let cli = bert_finetune::cli::Cli::parse();
+    bert_core::command::end(bert_finetune::run::run(cli))
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::train::Dashboard;
+use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Raw text to a pre-trained BERT.
@@ -223,52 +223,4 @@ pub enum Head {
     Mlm,
     /// Scores of "is next" and "is not"
     Nsp,
-}
-
-/// A configuration file, and what overrides it.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    /// A file like configs/pretrain/quickstart.json
-    pub config: PathBuf,
-    /// Override a key: training.steps=500
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
-    /// The backend.
-    #[command(flatten)]
-    pub backend: BackendArgs,
-}
-
-/// The backend, overriding the configuration.
-#[derive(Debug, Args)]
-pub struct BackendArgs {
-    /// ndarray or wgpu
-    #[arg(long, value_parser = ["ndarray", "wgpu"])]
-    pub backend: Option<String>,
-    /// The type of matrix products on ndarray
-    #[arg(long, value_parser = ["f32", "bf16"])]
-    pub compute: Option<String>,
-}
-
-/// What shows a training.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum DashboardArg {
-    /// The dashboard in a terminal, lines elsewhere
-    Auto,
-    /// The dashboard
-    Tui,
-    /// A line per logged step
-    Plain,
-    /// Nothing
-    None,
-}
-
-impl From<DashboardArg> for Dashboard {
-    fn from(arg: DashboardArg) -> Self {
-        match arg {
-            DashboardArg::Auto => Self::Auto,
-            DashboardArg::Tui => Self::Tui,
-            DashboardArg::Plain => Self::Plain,
-            DashboardArg::None => Self::None,
-        }
-    }
 }

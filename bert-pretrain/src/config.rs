@@ -1,13 +1,11 @@
 //! The configuration of a pre-training run. Every key, its unit and the reason of its default are in
 //! `configs/README.md`.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use bert_core::config::{
-    BackendConfig, BertConfig, FromSection, FromValue, OptimizerConfig, ScheduleConfig, Section,
-    from_value, read_value,
+    BackendConfig, BertConfig, FromSection, OptimizerConfig, ScheduleConfig, Section, from_value,
+    read_value,
 };
 use bert_core::error::Error;
 use bert_core::sample_data::DEFAULT_DOCUMENTS;
@@ -182,9 +180,9 @@ impl FromSection for PretrainConfig {
     fn from_section(section: &mut Section) -> Self {
         let has_tokenizer = section.has("tokenizer");
         let mut config = Self {
-            run_dir: path_or(section, "run_dir", "runs/pretrain"),
+            run_dir: section.path_or("run_dir", "runs/pretrain"),
             seed: section.or("seed", 1),
-            cache_dir: path_or(section, "cache_dir", "runs/cache"),
+            cache_dir: section.path_or("cache_dir", "runs/cache"),
             backend: section.child("backend"),
             model: section.child("model"),
             tokenizer: section.child("tokenizer"),
@@ -280,21 +278,6 @@ impl PretrainConfig {
     }
 }
 
-/// Any value, for keys that are handed on.
-struct Any(Value);
-
-impl FromValue for Any {
-    const EXPECTED: &'static str = "a value";
-
-    fn from_value(value: &Value) -> Option<Self> {
-        Some(Self(value.clone()))
-    }
-
-    fn placeholder() -> Self {
-        Self(Value::Null)
-    }
-}
-
 /// The keys that size a model, beside which none but `config` may stand.
 const SIZES: [&str; 13] = [
     "vocab_size",
@@ -316,14 +299,12 @@ impl FromSection for ModelSource {
     fn from_section(section: &mut Section) -> Self {
         let mut inline = Map::new();
         for key in SIZES {
-            let there = section.has(key);
-            let Any(value) = section.or(key, Any(Value::Null));
-            if there {
+            if let Some(value) = section.value(key) {
                 inline.insert(key.to_string(), value);
             }
         }
-        let file = path_if_any(section, "config");
-        if let Some(directory) = path_if_any(section, "path") {
+        let file = section.path_if_any("config");
+        if let Some(directory) = section.path_if_any("path") {
             let beside = SIZES.into_iter().chain(["config"]);
             let beside: Vec<&str> = beside.filter(|key| section.has(key)).collect();
             for key in beside {
@@ -401,14 +382,14 @@ impl FromSection for TokenizerConfig {
     fn from_section(section: &mut Section) -> Self {
         if section.choice("type", &[("train", false), ("load", true)], false) {
             return Self::Load {
-                path: path(section, "path"),
+                path: section.path("path"),
             };
         }
         Self::Train {
             // The five special tokens and at least one other.
-            vocab_size: number(section, "vocab_size", 8192, 6..=LARGEST_VOCABULARY),
+            vocab_size: section.number("vocab_size", 8192, 6..=LARGEST_VOCABULARY),
             lowercase: section.or("lowercase", true),
-            min_frequency: number(section, "min_frequency", 2, 1..=u64::MAX),
+            min_frequency: section.number("min_frequency", 2, 1..=u64::MAX),
         }
     }
 }
@@ -439,7 +420,7 @@ impl FromSection for CorpusConfig {
             }
             _ => Self::Sample {
                 // One to train on and another, which next-sentence prediction and evaluation need.
-                documents: number(section, "documents", DEFAULT_DOCUMENTS, 2..=MOST_DOCUMENTS),
+                documents: section.number("documents", DEFAULT_DOCUMENTS, 2..=MOST_DOCUMENTS),
             },
         }
     }
@@ -454,11 +435,11 @@ impl FromSection for ExamplesConfig {
         ];
         let config = Self {
             // [CLS] a [SEP] b [SEP]
-            max_seq_length: number(section, "max_seq_length", 128, 5..=LARGEST_SIZE),
-            masked_fraction: number(section, "masked_fraction", 0.15, 0.0..=1.0),
+            max_seq_length: section.number("max_seq_length", 128, 5..=LARGEST_SIZE),
+            masked_fraction: section.number("masked_fraction", 0.15, 0.0..=1.0),
             whole_word: section.or("whole_word", false),
             pairs: section.choice("pairs", &pairs, Pairs::Nsp),
-            short_seq_probability: number(section, "short_seq_probability", 0.1, 0.0..=1.0),
+            short_seq_probability: section.number("short_seq_probability", 0.1, 0.0..=1.0),
             valid_fraction: section.fraction("valid_fraction", 0.05),
         };
         let nothing = config.masked_fraction == 0.0;
@@ -476,74 +457,21 @@ impl FromSection for TrainingConfig {
             "must be above 0, or null for no clipping",
         );
         Self {
-            steps: number(section, "steps", 1000, 1..=MOST_STEPS),
-            batch_tokens: number(section, "batch_tokens", 4096, 1..=MOST_BATCH_TOKENS),
-            accumulation: number(section, "accumulation", 1, 1..=LARGEST_SIZE),
+            steps: section.number("steps", 1000, 1..=MOST_STEPS),
+            batch_tokens: section.number("batch_tokens", 4096, 1..=MOST_BATCH_TOKENS),
+            accumulation: section.number("accumulation", 1, 1..=LARGEST_SIZE),
             max_gradient_norm,
-            log_every_steps: number(section, "log_every_steps", 10, 1..=MOST_STEPS),
-            evaluate_every_steps: number(section, "evaluate_every_steps", 200, 1..=MOST_STEPS),
-            evaluate_tokens: number(section, "evaluate_tokens", 131_072, 1..=usize::MAX),
-            checkpoint_every_steps: number(section, "checkpoint_every_steps", 200, 1..=MOST_STEPS),
+            log_every_steps: section.number("log_every_steps", 10, 1..=MOST_STEPS),
+            evaluate_every_steps: section.number("evaluate_every_steps", 200, 1..=MOST_STEPS),
+            evaluate_tokens: section.number("evaluate_tokens", 131_072, 1..=usize::MAX),
+            checkpoint_every_steps: section.number("checkpoint_every_steps", 200, 1..=MOST_STEPS),
             keep_checkpoints: section.positive("keep_checkpoints", 2),
         }
     }
 }
 
-/// Reads a value and says whether it was read: else the problem is reported and the value a placeholder.
-fn sound<T>(section: &mut Section, read: impl FnOnce(&mut Section) -> T) -> (T, bool) {
-    let problems = section.problems();
-    let before = problems.borrow().len();
-    let value = read(section);
-    let sound = problems.borrow().len() == before;
-    (value, sound)
-}
-
-/// A number in a range.
-fn number<T: FromValue + PartialOrd + Display>(
-    section: &mut Section,
-    key: &'static str,
-    default: T,
-    range: RangeInclusive<T>,
-) -> T {
-    let (value, sound) = sound(section, |section| section.or(key, default));
-    let (least, most) = (range.start(), range.end());
-    section.check(
-        !sound || range.contains(&value),
-        key,
-        format!("must be at least {least} and at most {most}, found {value}"),
-    );
-    value
-}
-
-/// A path that must be there.
-fn path(section: &mut Section, key: &'static str) -> PathBuf {
-    let (path, sound) = sound(section, |section| section.required::<PathBuf>(key));
-    section.check(
-        !sound || !path.as_os_str().is_empty(),
-        key,
-        "must not be empty",
-    );
-    path
-}
-
-fn path_or(section: &mut Section, key: &'static str, default: &str) -> PathBuf {
-    match path_if_any(section, key) {
-        Some(path) => path,
-        None => default.into(),
-    }
-}
-
-fn path_if_any(section: &mut Section, key: &'static str) -> Option<PathBuf> {
-    if section.has(key) {
-        return Some(path(section, key));
-    }
-    // Only to make the key known.
-    let _: PathBuf = section.or(key, PathBuf::new());
-    None
-}
-
 fn paths(section: &mut Section) -> Vec<String> {
-    let (paths, sound) = sound(section, |section| section.required::<Vec<String>>("paths"));
+    let (paths, sound) = section.sound(|section| section.required::<Vec<String>>("paths"));
     section.check(
         !sound || (!paths.is_empty() && paths.iter().all(|path| !path.is_empty())),
         "paths",

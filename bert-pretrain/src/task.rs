@@ -184,24 +184,44 @@ impl<B: BertBackend> InferenceStep for Pretraining<B> {
 impl<B: BertAutodiffBackend> Task<B> for Pretraining<B> {
     type Batch = PretrainingBatch;
 
-    fn metric_infos() -> Vec<MetricInfo> {
-        let info = |name, higher_is_better| MetricInfo {
-            name,
-            higher_is_better,
-        };
-        vec![
-            info("loss", false),
-            info("mlm_loss", false),
-            info("mlm_accuracy", true),
-            info("mlm_perplexity", false),
-            info("nsp_loss", false),
-            info("nsp_accuracy", true),
-        ]
-    }
-
     fn metrics(statistics: &[f64]) -> StepMetrics {
         metrics(statistics)
     }
+}
+
+/// The metrics of pre-training, in the order in which they are shown.
+pub fn metric_infos() -> Vec<MetricInfo> {
+    let info = |name, higher_is_better| MetricInfo {
+        name,
+        higher_is_better,
+    };
+    vec![
+        LOSS,
+        info("mlm_loss", false),
+        info("mlm_accuracy", true),
+        info("mlm_perplexity", false),
+        info("nsp_loss", false),
+        info("nsp_accuracy", true),
+    ]
+}
+
+/// The sum of the losses: the best model is the one that has the least.
+pub const LOSS: MetricInfo = MetricInfo {
+    name: "loss",
+    higher_is_better: false,
+};
+
+/// The metrics of the statistics of held-out batches; of no batches, nothing.
+pub fn evaluation(batches: &mut dyn Iterator<Item = (PretrainingBatch, Vec<f64>)>) -> StepMetrics {
+    let sums = batches
+        .map(|(_, statistics)| statistics)
+        .reduce(|sums, more| {
+            sums.iter()
+                .zip(more)
+                .map(|(sum, value)| sum + value)
+                .collect()
+        });
+    sums.map(|sums| metrics(&sums)).unwrap_or_default()
 }
 
 /// The metrics of summed statistics; a mean over nothing is left out.

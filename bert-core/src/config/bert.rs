@@ -34,6 +34,9 @@ pub struct BertConfig {
     pub layer_norm_eps: f64,
     /// The id of `[PAD]`.
     pub pad_token_id: usize,
+    /// Dropout before the classifier of a fine-tuned model; `None` for that of hidden states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier_dropout: Option<f64>,
 }
 
 /// The function inside the feed-forward networks.
@@ -74,6 +77,7 @@ impl FromSection for BertConfig {
             initializer_range: section.or("initializer_range", 0.02),
             layer_norm_eps: section.or("layer_norm_eps", 1e-12),
             pad_token_id: section.or("pad_token_id", 0),
+            classifier_dropout: section.or("classifier_dropout", None),
         };
         for (key, value) in [
             ("hidden_size", config.hidden_size),
@@ -90,6 +94,11 @@ impl FromSection for BertConfig {
                 "{heads} heads do not divide hidden_size {}",
                 config.hidden_size
             ),
+        );
+        section.check(
+            (config.classifier_dropout).is_none_or(|dropout| (0.0..1.0).contains(&dropout)),
+            "classifier_dropout",
+            "must be at least 0 and below 1, or null for hidden_dropout_prob",
         );
         section.check(
             config.initializer_range > 0.0,
@@ -145,6 +154,7 @@ impl BertConfig {
             "initializer_range",
             "layer_norm_eps",
             "pad_token_id",
+            "classifier_dropout",
         ];
         let must_be = [
             ("model_type", json!("bert")),

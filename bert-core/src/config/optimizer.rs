@@ -123,6 +123,16 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
+    /// With another warm-up.
+    pub fn set_warmup_steps(&mut self, steps: u64) {
+        match self {
+            Self::Linear { warmup_steps }
+            | Self::Cosine { warmup_steps, .. }
+            | Self::Constant { warmup_steps }
+            | Self::Trapezoid { warmup_steps, .. } => *warmup_steps = steps,
+        }
+    }
+
     /// The steps that it takes at least: warm-up and decay.
     pub fn least_steps(&self) -> u64 {
         match *self {

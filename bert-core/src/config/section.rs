@@ -1,6 +1,8 @@
 //! A reader of JSON objects that goes on after a problem, so that all of them are reported at once.
 
 use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -98,6 +100,90 @@ impl Section {
         let value = self.or(key, default);
         self.check(value > 0, key, "must be at least 1");
         value
+    }
+
+    /// A number in a range.
+    pub fn number<T: FromValue + PartialOrd + Display>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> T {
+        let (value, sound) = self.sound(|section| section.or(key, default));
+        let (least, most) = (range.start(), range.end());
+        self.check(
+            !sound || range.contains(&value),
+            key,
+            format!("must be at least {least} and at most {most}, found {value}"),
+        );
+        value
+    }
+
+    /// A path that must be there.
+    pub fn path(&mut self, key: &'static str) -> PathBuf {
+        let (path, sound) = self.sound(|section| section.required::<PathBuf>(key));
+        self.check(
+            !sound || !path.as_os_str().is_empty(),
+            key,
+            "must not be empty",
+        );
+        path
+    }
+
+    /// A path with a default.
+    pub fn path_or(&mut self, key: &'static str, default: &str) -> PathBuf {
+        self.path_if_any(key).unwrap_or_else(|| default.into())
+    }
+
+    /// A path, where there is one.
+    pub fn path_if_any(&mut self, key: &'static str) -> Option<PathBuf> {
+        if self.has(key) {
+            return Some(self.path(key));
+        }
+        self.known.push(key);
+        None
+    }
+
+    /// A path or null; null where it is left out.
+    pub fn optional_path(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.optional_name(key).map(PathBuf::from)
+    }
+
+    /// A string that is not empty.
+    pub fn name(&mut self, key: &'static str, default: &str) -> String {
+        let (name, sound) = self.sound(|section| section.or(key, default.to_string()));
+        self.check(!sound || !name.is_empty(), key, "must not be empty");
+        name
+    }
+
+    /// A string that is not empty, or null; null where it is left out.
+    pub fn optional_name(&mut self, key: &'static str) -> Option<String> {
+        let name: Option<String> = self.or(key, None);
+        self.check(
+            name.as_ref().is_none_or(|name| !name.is_empty()),
+            key,
+            "must not be empty; null for none",
+        );
+        name
+    }
+
+    /// Any value, where there is one, to be read elsewhere.
+    pub fn value(&mut self, key: &'static str) -> Option<Value> {
+        self.known.push(key);
+        self.object.get(key).cloned()
+    }
+
+    /// Gives a key that is left out a value of its own, in place of the default of what reads it.
+    pub fn set_default(&mut self, key: &str, value: Value) {
+        self.object.entry(key).or_insert(value);
+    }
+
+    /// Reads a value and says whether it was read: else the problem is reported and the value a placeholder.
+    pub fn sound<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, bool) {
+        let before = self.problems.borrow().len();
+        let value = read(self);
+        let sound = self.problems.borrow().len() == before;
+        (value, sound)
     }
 
     /// One of a few names, given with the values they stand for.
@@ -261,6 +347,18 @@ from_value!(Vec<String>, "an array of strings", Vec::new(), |value| {
         .iter()
         .map(|item| item.as_str().map(str::to_string))
         .collect()
+});
+from_value!(Option<String>, "a string or null", None, |value| {
+    match value {
+        Value::Null => Some(None),
+        other => String::from_value(other).map(Some),
+    }
+});
+from_value!(Option<bool>, "true, false or null", None, |value| {
+    match value {
+        Value::Null => Some(None),
+        other => other.as_bool().map(Some),
+    }
 });
 from_value!(Option<f64>, "a number or null", None, |value| {
     match value {

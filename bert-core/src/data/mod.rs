@@ -1,4 +1,5 @@
 //! Deterministic sampling and packed batches.
 
+pub mod batches;
 pub mod packed;
 pub mod random;

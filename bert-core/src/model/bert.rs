@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use crate::config::BertConfig;
 use crate::data::packed::{PackedBatch, Selection};
 use crate::nn::{Embeddings, Encoder, Init, Pooler};
-use crate::ops::{BertBackend, DropoutKey};
+use crate::ops::{Activation, BertBackend, DropoutKey};
 
 /// Embeddings, encoder and pooler (Devlin et al. 2019, section 3).
 #[derive(Module, Debug)]
@@ -43,8 +43,7 @@ impl<B: Backend> BertModel<B> {
 impl<B: BertBackend> BertModel<B> {
     /// Encodes a batch; `dropout` says whether this is training.
     pub fn forward(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> BertOutput<B> {
-        let embedded = self.embeddings.forward(batch, dropout);
-        let hidden_states = self.encoder.forward(embedded, &batch.sequences, dropout);
+        let hidden_states = self.forward_states(batch, dropout);
         let pooled = self
             .pooler
             .forward(hidden_states.clone(), batch.first_tokens.clone());
@@ -52,6 +51,21 @@ impl<B: BertBackend> BertModel<B> {
             hidden_states,
             pooled,
         }
+    }
+
+    /// The last layer's output, `[tokens, hidden]`, without the pooler.
+    pub fn forward_states(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> Tensor<B, 2> {
+        let embedded = self.embeddings.forward(batch, dropout);
+        self.encoder.forward(embedded, &batch.sequences, dropout)
+    }
+
+    /// The pooler's output alone, `[sequences, hidden]`. Of the last layer only `[CLS]` is computed.
+    pub fn forward_pooled(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> Tensor<B, 2> {
+        let device = batch.input_ids.device();
+        let starts = batch.sequences.starts();
+        let selection = Selection::new(starts, &batch.sequences, &device);
+        let first = self.forward_selected(batch, &selection, dropout);
+        self.pooler.dense.forward(first, Activation::Tanh)
     }
 
     /// The last layer's output for the selected tokens, `[selected, hidden]`, without the pooler.

@@ -3,5 +3,5 @@
 mod optimizer;
 mod schedule;
 
-pub use optimizer::{BertOptimizer, decays};
+pub use optimizer::{BertOptimizer, decays, layer_decay};
 pub use schedule::Schedule;

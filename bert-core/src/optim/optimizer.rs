@@ -22,8 +22,12 @@ type Of<B> = <<B as AutodiffBackend>::InnerBackend as BertBackend>::Kernels;
 pub struct BertOptimizer<B: AutodiffBackend> {
     config: OptimizerConfig,
     max_gradient_norm: Option<f64>,
+    scale_of: LearningRateScale,
     state: Arc<Mutex<State<B::InnerBackend>>>,
 }
+
+/// What the learning rate of a parameter is multiplied with, by its path.
+type LearningRateScale = Arc<dyn Fn(&str) -> f64 + Send + Sync>;
 
 struct State<B: Backend> {
     step: u64,
@@ -34,6 +38,20 @@ struct State<B: Backend> {
 /// Whether weight decay applies to a parameter: not to biases and layer norms (Devlin et al. 2019, appendix A.2).
 pub fn decays(path: &str) -> bool {
     !(path.ends_with("bias") || path.contains("layer_norm"))
+}
+
+/// Layer-wise learning-rate decay (Clark et al. 2020, appendix B): 1 for the head and the pooler, `decay^(L - l)` for
+/// layer `l` of `L`, counted from 0, and `decay^(L + 1)` for the embeddings.
+pub fn layer_decay(path: &str, decay: f64, layers: usize) -> f64 {
+    let depth = if path.contains("embeddings.") {
+        layers + 1
+    } else if let Some((_, rest)) = path.split_once("encoder.layer.") {
+        let layer = rest.split('.').next().and_then(|layer| layer.parse().ok());
+        layers.saturating_sub(layer.unwrap_or(layers))
+    } else {
+        0
+    };
+    decay.powi(depth as i32)
 }
 
 impl<B: BertAutodiffBackend> BertOptimizer<B> {
@@ -47,8 +65,19 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
         Self {
             config,
             max_gradient_norm,
+            scale_of: Arc::new(|_| 1.0),
             state: Arc::new(Mutex::new(state)),
         }
+    }
+
+    /// With a learning rate of its own for each parameter: `scale` times the schedule's, by the parameter's path. See
+    /// [`layer_decay`].
+    pub fn with_learning_rate_scale(
+        self,
+        scale: impl Fn(&str) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        let scale_of = Arc::new(scale);
+        Self { scale_of, ..self }
     }
 
     /// The global norm of the last step's gradients before clipping, `[1]`; not read back from the device yet.
@@ -154,6 +183,7 @@ impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptim
             args,
             grads,
             scale,
+            scale_of: &*self.scale_of,
             moments: &mut state.moments,
             path: Vec::new(),
         };
@@ -195,6 +225,7 @@ struct Update<'a, B: AutodiffBackend> {
     args: AdamArgs,
     grads: GradientsParams,
     scale: Tensor<B::InnerBackend, 1>,
+    scale_of: &'a (dyn Fn(&str) -> f64 + Send + Sync),
     moments: &'a mut BTreeMap<String, Moments<B::InnerBackend>>,
     path: Vec<String>,
 }
@@ -229,6 +260,7 @@ impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
             },
         };
         let mut args = self.args;
+        args.learning_rate *= (self.scale_of)(&path);
         if !decays(&path) {
             args.weight_decay = 0.0;
         }
@@ -244,5 +276,23 @@ impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
             value = value.require_grad();
         }
         Param::from_mapped_value(id, value, mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_layer_down_from_the_head_learns_slower() {
+        let scale = |path| layer_decay(path, 0.5, 3);
+        assert_eq!(scale("model.classifier.weight"), 1.0);
+        assert_eq!(scale("model.bert.pooler.dense.bias"), 1.0);
+        assert_eq!(scale("model.bert.encoder.layer.2.output.dense.weight"), 0.5);
+        assert_eq!(
+            scale("model.bert.encoder.layer.0.output.dense.weight"),
+            0.125
+        );
+        assert_eq!(scale("model.bert.embeddings.layer_norm.weight"), 0.0625);
     }
 }

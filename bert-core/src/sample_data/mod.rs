@@ -28,4 +28,4 @@ pub use pairs::{PAIR_LABELS, Pair, pairs};
 pub use questions::{Answer, Article, Paragraph, Question, QuestionFile, question_file, questions};
 pub use rows::Splits;
 pub use sentiment::{Review, SENTIMENT_LABELS, sentiment};
-pub use write::{DEFAULT_DOCUMENTS, Written, corpus, corpus_text, write};
+pub use write::{DEFAULT_DOCUMENTS, LABELLED, Written, corpus, corpus_text, write, write_labelled};

@@ -60,52 +60,34 @@ pub fn write(directory: &Path, seed: u64) -> Result<Vec<Written>> {
     to.file("corpus.txt", DEFAULT_DOCUMENTS, "documents", |file| {
         corpus_text(seed, DEFAULT_DOCUMENTS, file)
     })?;
-    for (split, rows) in sentiment(seed).named() {
-        to.file(
-            &format!("sentiment/{split}.tsv"),
-            rows.len(),
-            "reviews",
-            |file| {
-                table(
-                    file,
-                    ["text", "label"],
-                    rows.iter().map(|row| [row.text.as_str(), row.label]),
-                )
-            },
-        )?;
-    }
-    for (split, rows) in entities(seed).named() {
-        to.file(
-            &format!("entities/{split}.txt"),
-            rows.len(),
-            "sentences",
-            |file| columns(file, rows),
-        )?;
-    }
-    for (split, rows) in pairs(seed).named() {
-        to.file(&format!("pairs/{split}.tsv"), rows.len(), "pairs", |file| {
-            let cells = rows
-                .iter()
-                .map(|row| [row.text.as_str(), &row.text_pair, row.label]);
-            table(file, ["text", "text_pair", "label"], cells)
-        })?;
-    }
-    for (split, articles) in questions(seed).named() {
-        let paragraphs = articles.iter().flat_map(|article| &article.paragraphs);
-        let asked = paragraphs.map(|paragraph| paragraph.qas.len()).sum();
-        to.file(
-            &format!("questions/{split}.json"),
-            asked,
-            "questions",
-            |file| {
-                serde_json::to_writer_pretty(&mut *file, &question_file(articles))?;
-                writeln!(file)
-            },
-        )?;
+    for set in LABELLED {
+        to.labelled(set, seed)?;
     }
     to.file("README.txt", 1, "note", |file| {
         file.write_all(README.as_bytes())
     })?;
+    Ok(to.written)
+}
+
+/// The names of the labelled sets, which are those of their directories.
+pub const LABELLED: [&str; 4] = ["sentiment", "entities", "pairs", "questions"];
+
+/// Writes one labelled set, of [`LABELLED`], as [`write`] does.
+///
+/// # Errors
+/// [`Error::Usage`] where there is no such set, or [`Error::Io`].
+pub fn write_labelled(directory: &Path, seed: u64, set: &str) -> Result<Vec<Written>> {
+    if !LABELLED.contains(&set) {
+        return Err(Error::Usage {
+            problem: format!("there is no built-in set \"{set}\""),
+            help: format!("choose one of {}", LABELLED.join(", ")),
+        });
+    }
+    let mut to = Writer {
+        directory,
+        written: Vec::new(),
+    };
+    to.labelled(set, seed)?;
     Ok(to.written)
 }
 
@@ -115,6 +97,64 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn labelled(&mut self, set: &str, seed: u64) -> Result<()> {
+        let to = self;
+        match set {
+            "sentiment" => {
+                for (split, rows) in sentiment(seed).named() {
+                    to.file(
+                        &format!("sentiment/{split}.tsv"),
+                        rows.len(),
+                        "reviews",
+                        |file| {
+                            table(
+                                file,
+                                ["text", "label"],
+                                rows.iter().map(|row| [row.text.as_str(), row.label]),
+                            )
+                        },
+                    )?;
+                }
+            }
+            "entities" => {
+                for (split, rows) in entities(seed).named() {
+                    to.file(
+                        &format!("entities/{split}.txt"),
+                        rows.len(),
+                        "sentences",
+                        |file| columns(file, rows),
+                    )?;
+                }
+            }
+            "pairs" => {
+                for (split, rows) in pairs(seed).named() {
+                    to.file(&format!("pairs/{split}.tsv"), rows.len(), "pairs", |file| {
+                        let cells = rows
+                            .iter()
+                            .map(|row| [row.text.as_str(), &row.text_pair, row.label]);
+                        table(file, ["text", "text_pair", "label"], cells)
+                    })?;
+                }
+            }
+            _ => {
+                for (split, articles) in questions(seed).named() {
+                    let paragraphs = articles.iter().flat_map(|article| &article.paragraphs);
+                    let asked = paragraphs.map(|paragraph| paragraph.qas.len()).sum();
+                    to.file(
+                        &format!("questions/{split}.json"),
+                        asked,
+                        "questions",
+                        |file| {
+                            serde_json::to_writer_pretty(&mut *file, &question_file(articles))?;
+                            writeln!(file)
+                        },
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn file(
         &mut self,
         name: &str,

@@ -40,6 +40,9 @@ pub struct Encoding {
     pub token_type_ids: Vec<u8>,
     /// Where each token stands in its text, in characters; `(0, 0)` for special tokens.
     pub offsets: Vec<(usize, usize)>,
+    /// Which word of its text each token belongs to, counted from 0: words are what white space and punctuation leave;
+    /// `None` for special tokens.
+    pub words: Vec<Option<u32>>,
 }
 
 /// A BERT tokenizer. Clones are cheap.
@@ -203,6 +206,7 @@ impl BertTokenizer {
             input_ids: encoding.get_ids().to_vec(),
             token_type_ids: encoding.get_type_ids().iter().map(|&id| id as u8).collect(),
             offsets: encoding.get_offsets().to_vec(),
+            words: encoding.get_word_ids().to_vec(),
         })
     }
 

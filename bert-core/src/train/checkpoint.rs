@@ -22,8 +22,10 @@ pub struct Position {
     pub step: u64,
     /// Where the stream of batches goes on, in the task's own terms.
     pub resume: Value,
-    /// The lowest held-out loss so far.
-    pub best_loss: Option<f64>,
+    /// The best value so far of the metric that models are chosen by.
+    pub best: Option<f64>,
+    /// Evaluations since then.
+    pub evaluations_since_best: u64,
 }
 
 /// The checkpoints of a run, in `checkpoints/`.

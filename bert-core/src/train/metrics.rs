@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::files::write_atomically;
 
 /// A metric's name and direction.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricInfo {
     /// Its name in `metrics.jsonl`.
     pub name: &'static str,

@@ -28,5 +28,5 @@ pub mod task;
 
 pub use metrics::{MetricInfo, StepMetrics};
 pub use run::{Dashboard, RunSettings, train};
-pub use strategy::{Ending, LoopConfig, Outcome};
+pub use strategy::{Cadence, Ending, LoopConfig, Outcome};
 pub use task::{BatchLoader, StepOutput, Task, TaskBatch};

@@ -9,11 +9,11 @@ use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 
 use super::checkpoint::{Checkpoints, Position};
 use super::dashboard::{About, TerminalDashboard};
-use super::metrics::{DashboardMetric, NoLogger, OF_STEPS, OtherValues, StepMetrics, read_reports};
+use super::metrics::{DashboardMetric, MetricInfo, NoLogger, OF_STEPS, OtherValues, read_reports};
 use super::plain::PlainLines;
 use super::renderer::{Nothing, ReportRenderer, Show};
 use super::stop::{Stop, StopOnSignals};
-use super::strategy::{Components, LoopConfig, Outcome, StepStrategy};
+use super::strategy::{Components, Evaluation, LoopConfig, Outcome, StepStrategy};
 use super::task::{BatchLoader, Task};
 use crate::error::{Error, Result};
 use crate::ops::BertAutodiffBackend;
@@ -54,7 +54,7 @@ impl Dashboard {
 }
 
 /// Everything a run needs beside its model, its optimizer and its batches.
-pub struct RunSettings<M> {
+pub struct RunSettings<B: BertAutodiffBackend, M: Task<B>> {
     /// Where it writes.
     pub run_dir: PathBuf,
     /// The loop.
@@ -70,8 +70,10 @@ pub struct RunSettings<M> {
     /// Writes a model directory.
     #[allow(clippy::type_complexity)]
     pub save_model: Arc<dyn Fn(&M, &Path) -> Result<()> + Send + Sync>,
-    /// Adds to an evaluation what the task knows beside its statistics.
-    pub annotate: Arc<dyn Fn(&mut StepMetrics) + Send + Sync>,
+    /// The task's metrics, for the dashboard.
+    pub metrics: Vec<MetricInfo>,
+    /// Makes metrics of the held-out batches, each with the values that the model gave for it; nothing of no batches.
+    pub evaluation: Evaluation<M, B>,
 }
 
 /// Trains to the end of `settings.config`, or until Ctrl-C, SIGTERM or the dashboard's quit, which leave a checkpoint.
@@ -83,7 +85,7 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     optimizer: BertOptimizer<B>,
     train: BatchLoader<M::Batch>,
     valid: BatchLoader<M::Batch>,
-    settings: RunSettings<M>,
+    settings: RunSettings<B, M>,
 ) -> Result<Outcome> {
     let dashboard = settings.dashboard.resolve()?;
     let interrupter = Interrupter::new();
@@ -95,7 +97,7 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
         parameters: model.num_params(),
         start: settings.start.step,
         steps: settings.config.steps,
-        metrics: M::metric_infos(),
+        metrics: settings.metrics.clone(),
     };
     let numbers = settings.run_dir.join("metrics.jsonl");
     let outcome = Arc::new(Mutex::new(None));
@@ -106,7 +108,7 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
         checkpoints: Checkpoints::new(&settings.run_dir, settings.keep_checkpoints),
         run_dir: settings.run_dir.clone(),
         save_model: settings.save_model,
-        annotate: settings.annotate,
+        evaluation: settings.evaluation,
         outcome: outcome.clone(),
     };
     let mut training = SupervisedTraining::<Components<B, M>>::new(
@@ -123,7 +125,7 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
         known.push(info.name);
         training = training.metric_train_numeric(DashboardMetric::new(info));
     }
-    for info in M::metric_infos() {
+    for info in settings.metrics {
         known.push(info.name);
         training = training
             .metric_train_numeric(DashboardMetric::new(info))

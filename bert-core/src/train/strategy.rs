@@ -15,7 +15,7 @@ use burn_train::{
 
 use super::background::Background;
 use super::checkpoint::{Checkpoints, Position};
-use super::metrics::{MetricsFile, StepMetrics};
+use super::metrics::{MetricInfo, MetricsFile, StepMetrics};
 use super::task::{StepOutput, Task, TaskBatch};
 use crate::data::random::derive;
 use crate::error::{Error, Result};
@@ -34,12 +34,34 @@ pub struct LoopConfig {
     pub accumulation: usize,
     /// Steps from one logged step to the next.
     pub log_every_steps: u64,
-    /// Steps from one evaluation to the next; the last step is always evaluated.
-    pub evaluate_every_steps: u64,
-    /// Steps from one checkpoint to the next; the last step always has one.
-    pub checkpoint_every_steps: u64,
+    /// After which steps to evaluate; the last step is always evaluated.
+    pub evaluate: Cadence,
+    /// After which steps to write a checkpoint; the last step always has one.
+    pub checkpoint: Cadence,
+    /// What makes a model the best so far, among what an evaluation gives.
+    pub best: MetricInfo,
+    /// Stops after so many evaluations without a new best; `None` to go on to the last step.
+    pub early_stopping_evaluations: Option<u64>,
     /// The seed of dropout.
     pub seed: u64,
+}
+
+/// When something is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cadence {
+    /// After every so many steps.
+    Every(u64),
+    /// After these steps, ascending.
+    At(Vec<u64>),
+}
+
+impl Cadence {
+    fn is_due(&self, step: u64) -> bool {
+        match self {
+            Self::Every(steps) => step.is_multiple_of(*steps),
+            Self::At(steps) => steps.binary_search(&step).is_ok(),
+        }
+    }
 }
 
 /// Why a run ended.
@@ -47,6 +69,8 @@ pub struct LoopConfig {
 pub enum Ending {
     /// All steps are done.
     Done,
+    /// Evaluations stopped getting better.
+    EarlyStopped,
     /// It was asked to stop; a checkpoint was written.
     Interrupted,
 }
@@ -66,8 +90,12 @@ pub struct Outcome {
 
 /// Writes a model directory.
 pub(super) type SaveModel<M> = Arc<dyn Fn(&M, &Path) -> Result<()> + Send + Sync>;
-/// Adds what the task knows beside the statistics to an evaluation, such as a baseline.
-pub(super) type Annotate = Arc<dyn Fn(&mut StepMetrics) + Send + Sync>;
+/// Makes metrics of the held-out batches and the values that the model gave for each, in order.
+pub(super) type Evaluation<M, B> = Arc<
+    dyn Fn(&mut dyn Iterator<Item = (<M as Task<B>>::Batch, Vec<f64>)>) -> StepMetrics
+        + Send
+        + Sync,
+>;
 
 /// The strategy that burn-train calls.
 pub(super) struct StepStrategy<B: BertAutodiffBackend, M: Task<B>> {
@@ -77,7 +105,7 @@ pub(super) struct StepStrategy<B: BertAutodiffBackend, M: Task<B>> {
     pub(super) checkpoints: Checkpoints,
     pub(super) run_dir: PathBuf,
     pub(super) save_model: SaveModel<M>,
-    pub(super) annotate: Annotate,
+    pub(super) evaluation: Evaluation<M, B>,
     pub(super) outcome: Arc<Mutex<Option<Result<Outcome>>>>,
 }
 
@@ -177,9 +205,16 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
                 self.processor.process_train(event);
                 window = Window::default();
             }
-            let due = |every| step.is_multiple_of(every) || step == config.steps;
-            let is_best = due(config.evaluate_every_steps) && self.evaluate(&mut log)?;
-            self.write(is_best, due(config.checkpoint_every_steps))?;
+            let due = |cadence: &Cadence| cadence.is_due(step) || step == config.steps;
+            let is_best = due(&config.evaluate) && self.evaluate(&mut log)?;
+            let stale = self.position.evaluations_since_best;
+            let patience = config.early_stopping_evaluations;
+            let stops = patience.is_some_and(|patience| stale >= patience);
+            self.write(is_best, stops || due(&config.checkpoint))?;
+            if stops {
+                ending = Ending::EarlyStopped;
+                break;
+            }
         }
         if ending == Ending::Interrupted && self.position.step > self.strategy.start.step {
             self.write(false, true)?;
@@ -230,25 +265,36 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         Ok((statistics, gradient_norm))
     }
 
-    /// Whether the held-out loss is the lowest so far.
+    /// Whether the model is the best so far.
     fn evaluate(&mut self, log: &mut MetricsFile) -> Result<bool> {
         let model = self.learner.model().valid();
-        let mut statistics = Vec::new();
-        for mut batch in self.valid.iter() {
+        let mut evaluated = self.valid.iter().map(|mut batch| {
             M::Batch::join(std::slice::from_mut(&mut batch), 0);
-            add(&mut statistics, &model.step(batch).into_statistics());
-        }
-        if statistics.is_empty() {
+            let values = model.step(batch.clone()).into_statistics();
+            (batch, values)
+        });
+        let metrics = (self.strategy.evaluation)(&mut evaluated);
+        drop(evaluated);
+        if metrics.values.is_empty() {
             return Ok(false); // nothing is held out
         }
-        let mut metrics = M::metrics(&statistics);
-        (self.strategy.annotate)(&mut metrics);
         log.append(self.position.step, "valid", &metrics)?;
-        let loss = metrics.get("loss");
-        let best = self.position.best_loss;
-        let is_best = loss.is_some_and(|loss| best.is_none_or(|best| loss < best));
+        let MetricInfo {
+            name,
+            higher_is_better,
+        } = self.strategy.config.best;
+        let is_better = |value: f64, best: f64| match higher_is_better {
+            true => value > best,
+            false => value < best,
+        };
+        let value = metrics.get(name);
+        let best = self.position.best;
+        let is_best = value.is_some_and(|value| best.is_none_or(|best| is_better(value, best)));
         if is_best {
-            self.position.best_loss = loss;
+            self.position.best = value;
+            self.position.evaluations_since_best = 0;
+        } else {
+            self.position.evaluations_since_best += 1;
         }
         let event = self.event(StepOutput::Metrics(metrics.clone()));
         self.processor.process_valid(event);

@@ -12,7 +12,7 @@ use burn_train::metric::ItemLazy;
 use burn_train::{InferenceStep, TrainStep};
 use serde_json::Value;
 
-use super::metrics::{MetricInfo, StepMetrics};
+use super::metrics::StepMetrics;
 use crate::ops::BertAutodiffBackend;
 
 /// A batch of a task, on the host.
@@ -45,17 +45,14 @@ pub trait Task<B: BertAutodiffBackend>:
     /// Its batches.
     type Batch: TaskBatch;
 
-    /// The metrics of [`Task::metrics`], for the dashboard.
-    fn metric_infos() -> Vec<MetricInfo>;
-
-    /// Metrics from the summed statistics of steps or batches. The first is `loss`.
+    /// Metrics from the summed statistics of training steps. The first is `loss`.
     fn metrics(statistics: &[f64]) -> StepMetrics;
 }
 
 /// The result of a step: sums that stay on the device until somebody reads them, or metrics made of them.
 #[derive(Debug, Clone)]
 pub enum StepOutput<B: Backend> {
-    /// Sums over a batch, in the task's order.
+    /// Values of a batch, in the task's order: sums in training; what an evaluation is made of otherwise.
     Statistics(Tensor<B, 1>),
     /// What is shown.
     Metrics(StepMetrics),

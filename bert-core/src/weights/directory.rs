@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Checkpoint, Loaded, Part, load_module, write_module};
+use super::{Checkpoint, Head, Loaded, Part, load_module, write_module};
 use crate::config::{BertConfig, read_value};
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -55,10 +55,10 @@ impl ModelDirectory {
         &self,
         module: &M,
         config: &BertConfig,
-        architecture: &str,
+        head: &Head,
         without: &BTreeSet<Part>,
     ) -> Result<()> {
-        let value = config.to_hugging_face(&[architecture], Map::new());
+        let value = config.to_hugging_face(&[&head.architecture], head.keys());
         write_json(&self.path.join("config.json"), &value)?;
         write_module(&self.path.join("model.safetensors"), module, without)
     }
@@ -72,7 +72,20 @@ impl ModelDirectory {
         module: M,
         device: &B::Device,
     ) -> Result<(M, Loaded)> {
-        load_module(module, &Checkpoint::open(&self.path)?, device)
+        self.load_without(module, &BTreeSet::new(), device)
+    }
+
+    /// The same, but the given parts keep their initial values.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Weights`].
+    pub fn load_without<B: Backend, M: Module<B>>(
+        &self,
+        module: M,
+        without: &BTreeSet<Part>,
+        device: &B::Device,
+    ) -> Result<(M, Loaded)> {
+        load_module(module, &Checkpoint::open(&self.path)?, without, device)
     }
 }
 

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `directory.rs` | [`ModelDirectory`]: configuration and weights together |
+//! | `head.rs` | [`Head`]: which head a model has, and what its outputs are called |
 //! | `module.rs` | from the tensors of a checkpoint to the parameters of a module, and back |
 //! | `checkpoint.rs` | [`Checkpoint`]: the tensors of a directory, in whichever files they come |
 //! | `names.rs` | what tensors are called |
@@ -12,6 +13,7 @@
 
 mod checkpoint;
 mod directory;
+mod head;
 mod module;
 mod names;
 mod pickle;
@@ -25,6 +27,7 @@ use crate::error::Error;
 
 pub use checkpoint::Checkpoint;
 pub use directory::{ModelDirectory, read_config};
+pub use head::{Head, ProblemType, read_head};
 pub(crate) use module::f32_values;
 pub use module::{Loaded, load_module, write_module};
 pub use names::{Part, checkpoint_name};

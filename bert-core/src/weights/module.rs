@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-use super::names::{Part, checkpoint_name, is_other_head, is_transposed};
+use super::names::{Part, checkpoint_name, is_transposed};
 use super::safetensors::write_safetensors;
 use super::{Checkpoint, weights_error};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub struct Loaded {
     /// Parts that the checkpoint lacks: they have their initial values.
     pub absent: BTreeSet<Part>,
-    /// Tensors of other tasks' heads, which are not used.
+    /// Tensors of parts that the module has not, such as other tasks' heads; they are not used.
     pub unused: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Loaded {
     }
 }
 
-/// Gives a module the tensors of a checkpoint, one by one.
+/// Gives a module the tensors of a checkpoint, one by one, but for those of the parts that are to stay as they are.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Weights`] naming every tensor that is missing, unknown, or of another shape than the
@@ -62,9 +62,12 @@ impl Loaded {
 pub fn load_module<B: Backend, M: Module<B>>(
     module: M,
     checkpoint: &Checkpoint,
+    without: &BTreeSet<Part>,
     device: &B::Device,
 ) -> Result<(M, Loaded)> {
-    let names: BTreeSet<&str> = checkpoint.names().collect();
+    let is_left_out = |name: &str| Part::of(name).is_some_and(|part| without.contains(&part));
+    let names = checkpoint.names().filter(|name| !is_left_out(name));
+    let names: BTreeSet<&str> = names.collect();
     let mut fill = Fill::<B> {
         path: Vec::new(),
         present: names.iter().filter_map(|name| Part::of(name)).collect(),
@@ -80,7 +83,7 @@ pub fn load_module<B: Backend, M: Module<B>>(
         return Err(error);
     }
     for name in fill.unread {
-        if is_other_head(name) {
+        if Part::of(name).is_some() {
             fill.loaded.unused.push(name.to_string());
         } else {
             fill.problems.push(format!("unknown tensor {name}"));
@@ -120,7 +123,8 @@ impl<B: Backend> Fill<'_, B> {
         if transposed {
             expected.reverse();
         }
-        let Some(found) = self.checkpoint.shape(&name) else {
+        let found = self.checkpoint.shape(&name);
+        let Some(found) = found.filter(|_| self.unread.contains(name.as_str())) else {
             match Part::of(&name) {
                 Some(part) if !self.present.contains(&part) => {
                     self.loaded.absent.insert(part);

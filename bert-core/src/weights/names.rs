@@ -59,11 +59,24 @@ pub enum Part {
     MaskedLmHead,
     /// `cls.seq_relationship`
     NextSentenceHead,
+    /// `classifier`
+    Classifier,
+    /// `qa_outputs`
+    AnswerHead,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pooler, Self::MaskedLmHead, Self::NextSentenceHead];
+    pub const ALL: [Self; 5] = [
+        Self::Pooler,
+        Self::MaskedLmHead,
+        Self::NextSentenceHead,
+        Self::Classifier,
+        Self::AnswerHead,
+    ];
+    /// Those of a model that was pre-trained.
+    pub const OF_PRETRAINING: [Self; 3] =
+        [Self::Pooler, Self::MaskedLmHead, Self::NextSentenceHead];
 
     /// How the names of its tensors begin.
     pub fn prefix(self) -> &'static str {
@@ -71,6 +84,8 @@ impl Part {
             Self::Pooler => "bert.pooler",
             Self::MaskedLmHead => "cls.predictions",
             Self::NextSentenceHead => "cls.seq_relationship",
+            Self::Classifier => "classifier",
+            Self::AnswerHead => "qa_outputs",
         }
     }
 
@@ -90,14 +105,9 @@ impl fmt::Display for Part {
             Self::Pooler => "pooler",
             Self::MaskedLmHead => "masked-LM head",
             Self::NextSentenceHead => "next-sentence head",
+            Self::Classifier => "classifier",
+            Self::AnswerHead => "question answering head",
         };
         write!(f, "{what} ({}.*)", self.prefix())
     }
-}
-
-/// Whether a tensor belongs to a head of another task: known, and of no use to pre-training.
-pub(super) fn is_other_head(name: &str) -> bool {
-    ["classifier.", "qa_outputs."]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
 }

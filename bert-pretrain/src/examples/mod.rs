@@ -5,7 +5,6 @@
 //! | `sections` | cuts documents into runs of sentences, the unit of order and of parallel work |
 //! | `pairs` | cuts a section into segments A and B, or into single texts |
 //! | `masking` | chooses the tokens to predict and hides them |
-//! | `batches` | groups examples of similar length under a token budget |
 //! | `stream` | the endless sequence of training batches, and the place in it |
 //! | `evaluation` | the fixed examples that runs are compared by |
 //! | `show` | prints an example for a person |
@@ -16,7 +15,6 @@
 //! Reference: Devlin et al. 2019, section 3.1 and appendix A.1, and `create_pretraining_data.py` of
 //! google-research/bert; where this differs, the place says so.
 
-mod batches;
 mod evaluation;
 mod masking;
 mod pairs;
@@ -26,6 +24,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 
+use bert_core::data::batches::group;
 use bert_core::data::random::generator;
 use bert_core::error::{Error, Result};
 use bert_core::tokenizer::SpecialTokens;
@@ -34,7 +33,6 @@ use serde::Serialize;
 use crate::config::{ExamplesConfig, Pairs};
 use crate::corpus::DocumentStore;
 
-pub use batches::into_batches;
 pub use evaluation::evaluation_examples;
 pub use show::{ReadableExample, legend, render};
 pub use stream::{BatchStream, Cursor};
@@ -301,6 +299,17 @@ impl Recipe {
         });
         examples
     }
+}
+
+/// Examples in batches of at most `batch_tokens` tokens, shortest first: sorted by length, stably, then [`group`]ed.
+pub fn into_batches(mut examples: Vec<Example>, batch_tokens: usize) -> Vec<Vec<Example>> {
+    examples.sort_by_key(|example| example.input_ids.len());
+    let lengths: Vec<usize> = examples.iter().map(|e| e.input_ids.len()).collect();
+    let mut examples = examples.into_iter();
+    group(&lengths, batch_tokens)
+        .into_iter()
+        .map(|range| examples.by_ref().take(range.len()).collect())
+        .collect()
 }
 
 /// `[CLS] A [SEP] B [SEP]` with types 0 and 1, or `[CLS] A [SEP]` with type 0.

@@ -10,7 +10,7 @@ use bert_core::files::write_directory_atomically;
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::weights::{Loaded, ModelDirectory, Part, read_config};
+use bert_core::weights::{Head, Loaded, ModelDirectory, Part, read_config};
 use serde_json::json;
 
 use super::{on, print, usage};
@@ -80,7 +80,12 @@ impl Job for Convert<'_> {
         let architecture = architecture(&loaded.absent);
         write_directory_atomically(self.output, |directory| {
             let to = ModelDirectory::new(directory);
-            to.save(&model, self.config, architecture, &loaded.absent)?;
+            to.save(
+                &model,
+                self.config,
+                &Head::new(architecture),
+                &loaded.absent,
+            )?;
             match &self.tokenizer {
                 Some(tokenizer) => tokenizer.save(directory),
                 None => Ok(()),

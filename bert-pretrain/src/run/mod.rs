@@ -8,17 +8,13 @@ mod model;
 mod predict;
 mod train;
 
-use std::fmt::Display;
-use std::io::Write;
-
 use bert_core::backend::Job;
-use bert_core::config::{BackendConfig, from_value, read_value, set_backend};
-use bert_core::config::{FromSection, Section, apply_overrides};
-use bert_core::error::{Error, Result};
+use bert_core::command::{log_to, print, say, usage};
+use bert_core::config::{BackendConfig, apply_overrides, read_value};
+use bert_core::error::Result;
 use bert_core::tokenizer::BertTokenizer;
-use serde_json::{Value, json};
 
-use crate::cli::{BackendArgs, Cli, Command, ConfigArgs};
+use crate::cli::{Cli, Command};
 use crate::config::PretrainConfig;
 use crate::corpus::Prepared;
 use crate::examples::{Example, Vocabulary, evaluation_examples, into_batches};
@@ -37,14 +33,14 @@ pub fn run(cli: Cli) -> Result<()> {
             config,
             resume,
             dashboard,
-        } => train::train(&load(&config)?, resume, dashboard.into(), cli.log_level),
-        Command::Tokenizer { config, json } => data::tokenizer(&load(&config)?, json),
-        Command::Prepare { config, json } => data::prepare(&load(&config)?, json),
+        } => train::train(&config.load()?, resume, dashboard.into(), cli.log_level),
+        Command::Tokenizer { config, json } => data::tokenizer(&config.load()?, json),
+        Command::Prepare { config, json } => data::prepare(&config.load()?, json),
         Command::ShowExamples {
             config,
             count,
             json,
-        } => data::show_examples(&load(&config)?, count, json),
+        } => data::show_examples(&config.load()?, count, json),
         Command::SampleData {
             directory,
             seed,
@@ -54,22 +50,22 @@ pub fn run(cli: Cli) -> Result<()> {
             model,
             config,
             json,
-        } => train::evaluate(&model, &load(&config)?, json),
+        } => train::evaluate(&model, &config.load()?, json),
         Command::FillMask {
             model,
             top_k,
             backend,
             json,
             texts,
-        } => predict::fill_mask(&model, &backend_of(&backend)?, top_k, &texts, json),
+        } => predict::fill_mask(&model, &backend.config()?, top_k, &texts, json),
         Command::NextSentence {
             model,
             backend,
             json,
             a,
             b,
-        } => predict::next_sentence(&model, &backend_of(&backend)?, &a, &b, json),
-        Command::Features(args) => features::features(&args, &backend_of(&args.backend)?),
+        } => predict::next_sentence(&model, &backend.config()?, &a, &b, json),
+        Command::Features(args) => features::features(&args, &args.backend.config()?),
         Command::Convert {
             model,
             output,
@@ -88,45 +84,11 @@ pub fn run(cli: Cli) -> Result<()> {
         } => {
             let mut value = read_value(&model)?;
             apply_overrides(&mut value, &overrides)?;
-            let backend = backend_of(&backend)?;
+            let backend = backend.config()?;
             let lengths = bench::lengths(lengths.as_deref(), batch, seq)?;
             bench::bench(&model, value, &backend, lengths, iters, dropout, json)
         }
     }
-}
-
-/// A configuration with `--set`, `--backend` and `--compute` applied.
-fn load(args: &ConfigArgs) -> Result<PretrainConfig> {
-    let mut value = read_value(&args.config)?;
-    apply_overrides(&mut value, &args.overrides)?;
-    set_backend(
-        &mut value,
-        args.backend.backend.as_deref(),
-        args.backend.compute.as_deref(),
-    );
-    from_value(&args.config.display().to_string(), value)
-}
-
-struct OnlyBackend(BackendConfig);
-
-impl FromSection for OnlyBackend {
-    fn from_section(section: &mut Section) -> Self {
-        Self(section.child("backend"))
-    }
-}
-
-/// The backend of a command without a configuration file.
-fn backend_of(args: &BackendArgs) -> Result<BackendConfig> {
-    let mut value = json!({});
-    if args.backend.is_some() || args.compute.is_some() {
-        set_backend(&mut value, args.backend.as_deref(), args.compute.as_deref());
-    }
-    Ok(from_value::<OnlyBackend>("command line", value)?.0)
-}
-
-fn log_to(writer: impl std::io::Write + Send + 'static, level: log::LevelFilter) {
-    // Installed twice only where a test runs two commands in one process.
-    let _ = simplelog::WriteLogger::init(level, simplelog::Config::default(), writer);
 }
 
 /// What the example maker needs of a tokenizer.
@@ -179,30 +141,7 @@ fn held_out(
     ))
 }
 
-/// Prints a result: JSON, or as people read it.
-fn print(json: bool, value: &Value, readable: impl FnOnce() -> String) -> Result<()> {
-    if json { say(value) } else { say(readable()) }
-}
-
-/// A line, or several, on standard output. A reader that has seen enough (`| head`) is no error.
-fn say(text: impl Display) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::io("write to", "standard output")(error))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Does a job on a backend.
 fn on<J: Job>(backend: &BackendConfig, job: J) -> Result<J::Output> {
     bert_core::backend::run_on(backend, job)
-}
-
-/// An error in what was asked for.
-fn usage(problem: impl Into<String>, help: impl Into<String>) -> Error {
-    Error::Usage {
-        problem: problem.into(),
-        help: help.into(),
-    }
 }

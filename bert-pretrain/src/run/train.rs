@@ -15,9 +15,10 @@ use bert_core::optim::{BertOptimizer, Schedule};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::checkpoint::{Checkpoints, Position, read_position, restore_optimizer};
 use bert_core::train::{
-    BatchLoader, Dashboard, Ending, LoopConfig, Outcome, RunSettings, StepMetrics, TaskBatch,
+    BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, RunSettings, StepMetrics,
+    TaskBatch,
 };
-use bert_core::weights::{Checkpoint, ModelDirectory, Part, read_config};
+use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, read_config};
 use burn::tensor::backend::Backend;
 use burn_train::InferenceStep;
 use serde_json::{Map, Value, json};
@@ -27,7 +28,7 @@ use super::{data, held_out, log_to, on, print, say, usage, vocabulary};
 use crate::config::{CorpusConfig, ModelSource, Pairs, PretrainConfig};
 use crate::corpus::{Prepared, Settings};
 use crate::examples::{BatchStream, Cursor, Vocabulary};
-use crate::task::{Pretraining, PretrainingBatch, metrics};
+use crate::task::{LOSS, Pretraining, PretrainingBatch, evaluation, metric_infos};
 
 const ARCHITECTURE: &str = "BertForPreTraining";
 
@@ -132,7 +133,7 @@ impl Job for TrainJob<'_> {
                 let loaded;
                 (model.model, loaded) =
                     ModelDirectory::new(checkpoint).load(model.model, &device)?;
-                for part in Part::ALL {
+                for part in Part::OF_PRETRAINING {
                     loaded.require(part, checkpoint)?;
                 }
             }
@@ -152,7 +153,8 @@ impl Job for TrainJob<'_> {
         let mut start = Position {
             step: 0,
             resume: json!(Cursor::default()),
-            best_loss: None,
+            best: None,
+            evaluations_since_best: 0,
         };
         if let Some(checkpoint) = &self.checkpoint {
             start = read_position(checkpoint)?;
@@ -173,8 +175,10 @@ impl Job for TrainJob<'_> {
                 steps: training.steps,
                 accumulation: training.accumulation,
                 log_every_steps: training.log_every_steps,
-                evaluate_every_steps: training.evaluate_every_steps,
-                checkpoint_every_steps: training.checkpoint_every_steps,
+                evaluate: Cadence::Every(training.evaluate_every_steps),
+                checkpoint: Cadence::Every(training.checkpoint_every_steps),
+                best: LOSS,
+                early_stopping_evaluations: None,
                 seed: config.seed,
             },
             schedule,
@@ -184,8 +188,13 @@ impl Job for TrainJob<'_> {
             save_model: Arc::new(move |model: &Pretraining<B>, directory| {
                 save(&model.model, &model_config, &tokenizer, directory)
             }),
-            annotate: Arc::new(move |metrics: &mut StepMetrics| {
-                metrics.values.push(("mlm_unigram_loss", unigram_loss));
+            metrics: metric_infos(),
+            evaluation: Arc::new(move |batches| {
+                let mut metrics = evaluation(batches);
+                if !metrics.values.is_empty() {
+                    metrics.values.push(("mlm_unigram_loss", unigram_loss));
+                }
+                metrics
             }),
         };
         let outcome = bert_core::train::train(model, optimizer, train, valid, settings)?;
@@ -203,7 +212,12 @@ fn save<B: Backend>(
     tokenizer: &BertTokenizer,
     directory: &Path,
 ) -> Result<()> {
-    ModelDirectory::new(directory).save(model, config, ARCHITECTURE, &BTreeSet::new())?;
+    ModelDirectory::new(directory).save(
+        model,
+        config,
+        &Head::new(ARCHITECTURE),
+        &BTreeSet::new(),
+    )?;
     tokenizer.save(directory)
 }
 
@@ -314,7 +328,7 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
         sizes,
         needed: match config.examples.pairs {
             Pairs::None => &[Part::MaskedLmHead],
-            Pairs::Nsp | Pairs::Sop => &Part::ALL,
+            Pairs::Nsp | Pairs::Sop => &Part::OF_PRETRAINING,
         },
         batches,
     };
@@ -346,14 +360,11 @@ impl Job for EvaluateJob<'_> {
         let model = Pretraining {
             model: load::<B>(self.model, &self.sizes, self.needed, &device)?,
         };
-        let mut sums = vec![0.0; 6];
-        for mut batch in self.batches {
+        let mut evaluated = self.batches.into_iter().map(|mut batch| {
             PretrainingBatch::join(std::slice::from_mut(&mut batch), 0);
-            let statistics = model.step(batch).into_statistics();
-            sums.iter_mut()
-                .zip(statistics)
-                .for_each(|(sum, value)| *sum += value);
-        }
-        Ok(metrics(&sums))
+            let statistics = model.step(batch.clone()).into_statistics();
+            (batch, statistics)
+        });
+        Ok(evaluation(&mut evaluated))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bert_core::data::batches::group;
 use bert_core::data::packed::{PackedSequences, ids};
 use bert_core::error::Result;
 use bert_core::model::BertForPreTraining;
@@ -41,7 +42,7 @@ impl<B: BertBackend> Compute<'_, B> {
         let batches_a_pool = if self.plan.mlm { 1 } else { POOLED_BATCHES };
         let pool_tokens = self.plan.batch_tokens.saturating_mul(batches_a_pool);
         let mut first_token = 0;
-        for pool in runs_within(lengths, pool_tokens) {
+        for pool in group(lengths, pool_tokens) {
             // (row within the pool, its tokens)
             let mut rows: Vec<(usize, Range<usize>)> = Vec::with_capacity(pool.len());
             for (row, length) in lengths[pool].iter().enumerate() {
@@ -51,7 +52,7 @@ impl<B: BertBackend> Compute<'_, B> {
             let mut computed = vec![RowFeatures::default(); rows.len()];
             rows.sort_by_key(|(_, tokens)| tokens.len());
             let sorted: Vec<usize> = rows.iter().map(|(_, tokens)| tokens.len()).collect();
-            for batch in runs_within(&sorted, self.plan.batch_tokens) {
+            for batch in group(&sorted, self.plan.batch_tokens) {
                 let batch = &rows[batch];
                 let mut sequences = PackedSequences::default();
                 for (_, tokens) in batch {
@@ -134,22 +135,6 @@ impl<B: BertBackend> Compute<'_, B> {
         }
         rows
     }
-}
-
-/// Cuts a list of lengths into runs of at most `budget` in all; one that is longer is a run by itself.
-fn runs_within(lengths: &[usize], budget: usize) -> Vec<Range<usize>> {
-    let (mut runs, mut first, mut sum) = (Vec::new(), 0, 0);
-    for (index, length) in lengths.iter().enumerate() {
-        if index > first && sum + length > budget {
-            runs.push(first..index);
-            (first, sum) = (index, 0);
-        }
-        sum += length;
-    }
-    if first < lengths.len() {
-        runs.push(first..lengths.len());
-    }
-    runs
 }
 
 /// The rows of each sequence, `width` values each.

@@ -1,27 +1,14 @@
-//! Groups examples of similar length under a token budget.
+//! Groups sequences under a token budget.
 
 use std::ops::Range;
 
-use super::Example;
-
-/// Groups examples into batches of at most `batch_tokens` tokens; only an example longer than that is a batch by itself.
+/// Cuts a list of lengths into runs of nearly equal sums within the budget, and as few of them as that allows; only a
+/// length beyond it is a run by itself.
 ///
-/// They are sorted by length first (stably: examples of equal length stay in the order given), so that those of a batch
-/// have similar lengths and a backend that pads inside attention wastes next to nothing; shortest batches come first.
-/// All batches have nearly the same number of tokens: what does not fill a whole number of budgets is spread over all
-/// of them instead of making one small batch, whose examples would weigh more than others in the mean.
-pub fn into_batches(mut examples: Vec<Example>, batch_tokens: usize) -> Vec<Vec<Example>> {
-    examples.sort_by_key(|example| example.input_ids.len());
-    let lengths: Vec<usize> = examples.iter().map(|e| e.input_ids.len()).collect();
-    let mut examples = examples.into_iter();
-    group(&lengths, batch_tokens)
-        .into_iter()
-        .map(|range| examples.by_ref().take(range.len()).collect())
-        .collect()
-}
-
-/// Cuts a list of lengths into runs of nearly equal sums within the budget, and as few of them as that allows.
-fn group(lengths: &[usize], budget: usize) -> Vec<Range<usize>> {
+/// What does not fill a whole number of budgets is spread over all runs instead of making one small batch, whose
+/// examples would weigh more than others in the mean. Lengths that are sorted give batches of like lengths, so that a
+/// backend that pads inside attention wastes next to nothing.
+pub fn group(lengths: &[usize], budget: usize) -> Vec<Range<usize>> {
     // Filling every batch to the brim gives the fewest; one more is planned whenever evening out did not work with so few.
     let mut planned = spread(lengths, budget, 1).len();
     loop {
@@ -61,10 +48,10 @@ fn spread(lengths: &[usize], budget: usize, planned: usize) -> Vec<Range<usize>>
 
 #[cfg(test)]
 mod tests {
-    use bert_core::data::random::generator;
     use rand::Rng;
 
     use super::*;
+    use crate::data::random::generator;
 
     fn sums(lengths: &[usize], batches: &[Range<usize>]) -> Vec<usize> {
         let sum = |range: &Range<usize>| lengths[range.clone()].iter().sum();

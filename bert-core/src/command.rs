@@ -1,0 +1,153 @@
+//! What the commands of both programs share: arguments, output, the way they end.
+
+use std::error::Error as _;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::config::{
+    BackendConfig, FromSection, Section, apply_overrides, from_value, read_value, set_backend,
+};
+use crate::error::{Error, Result};
+use crate::train::Dashboard;
+
+/// A configuration file, and what overrides it.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// A file like those in configs/
+    pub config: PathBuf,
+    /// Override a key: training.batch_tokens=1024
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// The backend.
+    #[command(flatten)]
+    pub backend: BackendArgs,
+}
+
+impl ConfigArgs {
+    /// The configuration with `--set`, `--backend` and `--compute` applied.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Config`] with every problem.
+    pub fn load<T: FromSection>(&self) -> Result<T> {
+        let mut value = read_value(&self.config)?;
+        apply_overrides(&mut value, &self.overrides)?;
+        let BackendArgs { backend, compute } = &self.backend;
+        set_backend(&mut value, backend.as_deref(), compute.as_deref());
+        from_value(&self.config.display().to_string(), value)
+    }
+}
+
+/// The backend, overriding the configuration.
+#[derive(Debug, Args)]
+pub struct BackendArgs {
+    /// ndarray or wgpu
+    #[arg(long, value_parser = ["ndarray", "wgpu"])]
+    pub backend: Option<String>,
+    /// The type of matrix products on ndarray
+    #[arg(long, value_parser = ["f32", "bf16"])]
+    pub compute: Option<String>,
+}
+
+struct OnlyBackend(BackendConfig);
+
+impl FromSection for OnlyBackend {
+    fn from_section(section: &mut Section) -> Self {
+        Self(section.child("backend"))
+    }
+}
+
+impl BackendArgs {
+    /// The backend of a command without a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the two do not go together.
+    pub fn config(&self) -> Result<BackendConfig> {
+        let mut value = json!({});
+        if self.backend.is_some() || self.compute.is_some() {
+            set_backend(&mut value, self.backend.as_deref(), self.compute.as_deref());
+        }
+        Ok(from_value::<OnlyBackend>("command line", value)?.0)
+    }
+}
+
+/// What shows a training.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DashboardArg {
+    /// The dashboard in a terminal, lines elsewhere
+    Auto,
+    /// The dashboard
+    Tui,
+    /// A line per logged step
+    Plain,
+    /// Nothing
+    None,
+}
+
+impl From<DashboardArg> for Dashboard {
+    fn from(arg: DashboardArg) -> Self {
+        match arg {
+            DashboardArg::Auto => Self::Auto,
+            DashboardArg::Tui => Self::Tui,
+            DashboardArg::Plain => Self::Plain,
+            DashboardArg::None => Self::None,
+        }
+    }
+}
+
+/// Ends a program: 0, or the error in one line with its causes and what to do, and [`Error::exit_code`].
+pub fn end(result: Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let mut line = format!("error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line += &format!(": {cause}");
+        source = cause.source();
+    }
+    if let Some(help) = error.help() {
+        line += &format!("; {help}");
+    }
+    eprintln!("{}", line.replace('\n', " "));
+    ExitCode::from(error.exit_code())
+}
+
+/// Sends what is logged to `writer`.
+pub fn log_to(writer: impl Write + Send + 'static, level: log::LevelFilter) {
+    // Installed twice only where a test runs two commands in one process.
+    let _ = simplelog::WriteLogger::init(level, simplelog::Config::default(), writer);
+}
+
+/// Prints a result: JSON, or as people read it.
+///
+/// # Errors
+/// What [`say`] gives.
+pub fn print(json: bool, value: &Value, readable: impl FnOnce() -> String) -> Result<()> {
+    if json { say(value) } else { say(readable()) }
+}
+
+/// A line, or several, on standard output. A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn say(text: impl Display) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write to", "standard output")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An error in what was asked for.
+pub fn usage(problem: impl Into<String>, help: impl Into<String>) -> Error {
+    Error::Usage {
+        problem: problem.into(),
+        help: help.into(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Which head a model has, and what its outputs are called: the keys of `config.json` that fine-tuning adds.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::read_value;
+use crate::error::{Error, Result};
+
+/// The head of a model directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// The class of transformers, such as `BertForTokenClassification`; empty where it is not said.
+    pub architecture: String,
+    /// What the outputs of a classifier are called, in their order; empty where it is not said.
+    pub labels: Vec<String>,
+    /// What the outputs of a sequence classifier are.
+    pub problem_type: Option<ProblemType>,
+}
+
+/// What the outputs of a sequence classifier are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemType {
+    /// Scores of classes, one of which is right.
+    SingleLabel,
+    /// Scores of labels, any of which are right.
+    MultiLabel,
+    /// A number.
+    Regression,
+}
+
+const PROBLEM_TYPES: [(&str, ProblemType); 3] = [
+    ("single_label_classification", ProblemType::SingleLabel),
+    ("multi_label_classification", ProblemType::MultiLabel),
+    ("regression", ProblemType::Regression),
+];
+
+impl Head {
+    /// One without names for its outputs.
+    pub fn new(architecture: &str) -> Self {
+        Self {
+            architecture: architecture.to_string(),
+            ..Self::default()
+        }
+    }
+
+    /// `id2label`, `label2id` and `problem_type`, where they are known.
+    pub(super) fn keys(&self) -> Map<String, Value> {
+        let mut keys = Map::new();
+        if !self.labels.is_empty() {
+            let named = self.labels.iter().enumerate();
+            let id2label: Map<String, Value> = named
+                .clone()
+                .map(|(id, name)| (id.to_string(), json!(name)))
+                .collect();
+            let label2id: Map<String, Value> =
+                named.map(|(id, name)| (name.clone(), json!(id))).collect();
+            keys.insert("id2label".into(), id2label.into());
+            keys.insert("label2id".into(), label2id.into());
+        }
+        let of_type = PROBLEM_TYPES
+            .iter()
+            .find(|(_, known)| Some(*known) == self.problem_type);
+        if let Some((name, _)) = of_type {
+            keys.insert("problem_type".into(), json!(name));
+        }
+        keys
+    }
+}
+
+/// The head that a directory's `config.json` describes.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Config`] where the file is not JSON, [`Error::Weights`] where a key is not what transformers
+/// writes.
+pub fn read_head(directory: &Path) -> Result<Head> {
+    let path = directory.join("config.json");
+    let config = read_value(&path)?;
+    let wrong = |key: &str, problem: String| Error::Weights {
+        path: path.clone(),
+        problem: format!("{key}: {problem}"),
+        help: "write it as transformers does".into(),
+    };
+    let architecture = config.pointer("/architectures/0").and_then(Value::as_str);
+    let mut labels = Vec::new();
+    if let Some(id2label) = config.get("id2label").filter(|value| !value.is_null()) {
+        let Some(names) = id2label.as_object() else {
+            return Err(wrong("id2label", "expected an object".into()));
+        };
+        for id in 0..names.len() {
+            let name = names.get(&id.to_string()).and_then(Value::as_str);
+            let missing = || wrong("id2label", format!("no name for output {id}"));
+            labels.push(name.ok_or_else(missing)?.to_string());
+        }
+    }
+    let problem_type = match config.get("problem_type") {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let known = PROBLEM_TYPES.iter();
+            let found = known
+                .clone()
+                .find(|(name, _)| value.as_str() == Some(name))
+                .map(|(_, of_type)| *of_type);
+            Some(found.ok_or_else(|| wrong("problem_type", format!("{value} is not known")))?)
+        }
+    };
+    Ok(Head {
+        architecture: architecture.unwrap_or_default().to_string(),
+        labels,
+        problem_type,
+    })
+}

@@ -1,0 +1,195 @@
+//! Sentences of words and tags in columns, one word a line, as in CoNLL-2003.
+//!
+//! Columns are separated by tabs in a line that has one, otherwise by runs of spaces. A blank line
+//! ends a sentence. `-DOCSTART-` lines are no words, nor are comments: lines that begin with `# `,
+//! have no tab, and say ` = ` or are one of CoNLL-U's `# newdoc` and `# newpar`. CoNLL-U's lines for
+//! several words together (`1-2`) are not known here and count as words.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use super::lines::{Lines, content};
+use super::open::open;
+use bert_core::error::{Error, Result};
+
+/// One sentence that has at least one word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// The line of its first word, counted from 1.
+    pub line: u64,
+    /// Its words.
+    pub words: Vec<String>,
+    /// A tag for each word; empty where tags are not wanted.
+    pub tags: Vec<String>,
+}
+
+/// Which columns to read, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// The column of the words.
+    pub word: usize,
+    /// The column of the tags; where there is none it is the last.
+    pub tag: Option<usize>,
+    /// Whether to read tags: a file to make predictions for may have none.
+    pub tags_wanted: bool,
+}
+
+/// The sentences of a file, read as they are asked for. `-` is standard input.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file cannot be opened or read.
+pub fn sentences(path: &Path, columns: Columns) -> Result<Sentences> {
+    Ok(Sentences::from_reader(path, columns, open(path)?))
+}
+
+/// The sentences of one input, in order. An [`Error::Data`] stands for one sentence, with the
+/// first thing wrong in it, and the next sentence follows.
+pub struct Sentences {
+    lines: Lines,
+    columns: Columns,
+    /// The number of columns of the file's first word.
+    width: Option<usize>,
+}
+
+impl Sentences {
+    /// The sentences of an input that messages call by this path.
+    pub fn from_reader(path: &Path, columns: Columns, input: Box<dyn BufRead + Send>) -> Self {
+        Self {
+            lines: Lines::new(path, input),
+            columns,
+            width: None,
+        }
+    }
+
+    /// Adds the word of a line to the sentence.
+    fn add(&mut self, sentence: &mut Sentence, text: &str) -> Result<()> {
+        let line = self.lines.number();
+        if text.contains('\r') {
+            return Err(self.lines.error(
+                line,
+                "the line has a carriage return inside".into(),
+                "end lines with a line feed, not with a carriage return alone",
+            ));
+        }
+        let cells = cells(text);
+        let width = *self.width.get_or_insert(cells.len());
+        if cells.len() != width {
+            let problem = format!(
+                "the line has {} columns and the first word of the file {width}",
+                cells.len()
+            );
+            return Err(self.lines.error(
+                line,
+                problem,
+                "give every word the same columns, and end sentences with a blank line",
+            ));
+        }
+        let word = self.cell(&cells, self.columns.word, "word")?;
+        if self.columns.tags_wanted {
+            let tag = self.columns.tag.unwrap_or(width - 1);
+            if tag == self.columns.word {
+                let problem = format!("column {} has the words, and no other the tags", tag + 1);
+                return Err(self.lines.error(
+                    line,
+                    problem,
+                    "write words and tags in two columns, separated by a tab or spaces",
+                ));
+            }
+            let tag = self.cell(&cells, tag, "tag")?;
+            sentence.tags.push(tag.to_owned());
+        }
+        if sentence.words.is_empty() {
+            sentence.line = line;
+        }
+        sentence.words.push(word.to_owned());
+        Ok(())
+    }
+
+    fn cell<'a>(&self, cells: &[&'a str], column: usize, what: &str) -> Result<&'a str> {
+        let problem = match cells.get(column) {
+            Some(cell) if !cell.is_empty() => return Ok(cell),
+            Some(_) => format!("the {what} in column {} is empty", column + 1),
+            None => format!(
+                "there is no {what} in column {}: the line has {}",
+                column + 1,
+                cells.len()
+            ),
+        };
+        Err(self.lines.error(
+            self.lines.number(),
+            problem,
+            "check which columns were asked for, and that this line has them",
+        ))
+    }
+}
+
+impl Iterator for Sentences {
+    type Item = Result<Sentence>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut sentence = Sentence {
+            line: 0,
+            words: Vec::new(),
+            tags: Vec::new(),
+        };
+        let mut length = 0;
+        let mut wrong = None;
+        while let Some(bytes) = self.lines.read() {
+            let number = self.lines.number();
+            let added = match bytes {
+                Err(error @ Error::Io { .. }) => return Some(Err(error)),
+                Ok(bytes) if ends_sentence(&bytes) => {
+                    if wrong.is_some() || !sentence.words.is_empty() {
+                        break;
+                    }
+                    continue;
+                }
+                // What follows the first error is read only to find the end of the sentence.
+                _ if wrong.is_some() => continue,
+                Ok(bytes) if length + bytes.len() > self.lines.limit => {
+                    Err(self.lines.too_long(number))
+                }
+                Ok(bytes) => {
+                    length += bytes.len();
+                    self.lines
+                        .text(number, content(&bytes).to_vec())
+                        .and_then(|text| match is_comment(&text) {
+                            true => Ok(()),
+                            false => self.add(&mut sentence, &text),
+                        })
+                }
+                Err(error) => Err(error),
+            };
+            wrong = added.err();
+        }
+        match wrong {
+            Some(error) => Some(Err(error)),
+            None if sentence.words.is_empty() => None,
+            None => Some(Ok(sentence)),
+        }
+    }
+}
+
+fn ends_sentence(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty() || line.starts_with(b"-DOCSTART-")
+}
+
+fn is_comment(line: &str) -> bool {
+    line.starts_with("# ")
+        && !line.contains('\t')
+        && (line.contains(" = ") || matches!(line.trim_end(), "# newdoc" | "# newpar"))
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    if line.contains('\t') {
+        line.split('\t')
+            .map(|cell| cell.trim_matches(' '))
+            .collect()
+    } else {
+        line.split(' ').filter(|cell| !cell.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Label names and their numbers.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::message::{nearest, quoted};
+
+/// The prefixes of tags, in the order in which a span uses them.
+const TAG_PREFIXES: [&str; 4] = ["B", "I", "E", "S"];
+
+/// The names of labels in the order of their numbers, no name twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    names: Vec<String>,
+    index: HashMap<String, usize>,
+}
+
+impl Labels {
+    /// The labels among these, in an order that does not depend on theirs: by value where all are whole
+    /// numbers, otherwise by bytes.
+    pub fn discover<'a>(labels: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: BTreeSet<&str> = labels.into_iter().collect();
+        let numbers: Option<Vec<(i128, &str)>> = names
+            .iter()
+            .map(|name| Some((name.parse().ok()?, *name)))
+            .collect();
+        match numbers {
+            Some(mut numbers) => {
+                numbers.sort_unstable();
+                Self::numbered(numbers.into_iter().map(|(_, name)| name.to_owned()))
+            }
+            None => Self::numbered(names.into_iter().map(str::to_owned)),
+        }
+    }
+
+    /// The tags among these: `O` first, then by type, and for each type B, I, E, S. A tag without
+    /// such a prefix is its own type.
+    pub fn discover_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: BTreeSet<&str> = tags.into_iter().collect();
+        let mut names: Vec<&str> = names.into_iter().collect();
+        names.sort_by_key(|name| (*name != "O", tag_order(name)));
+        Self::numbered(names.into_iter().map(str::to_owned))
+    }
+
+    /// Labels with these names, numbered in this order.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, where a name comes twice.
+    pub fn from_names(names: Vec<String>) -> Result<Self, String> {
+        let labels = Self::numbered(names);
+        for (number, name) in labels.names.iter().enumerate() {
+            if let Some(last) = labels.get(name)
+                && last != number
+            {
+                let name = quoted(name);
+                return Err(format!("labels {number} and {last} are both {name}"));
+            }
+        }
+        Ok(labels)
+    }
+
+    fn numbered(names: impl IntoIterator<Item = String>) -> Self {
+        let names: Vec<String> = names.into_iter().collect();
+        let index = names.iter().cloned().zip(0..).collect();
+        Self { names, index }
+    }
+
+    /// The number of the label with this name.
+    pub fn get(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    /// The name of the label with this number.
+    pub fn name(&self, number: usize) -> Option<&str> {
+        self.names.get(number).map(String::as_str)
+    }
+
+    /// How many labels there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no label.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// All names, in the order of their numbers.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The label that was probably meant by a name that is none, if one is near.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.names.iter().map(String::as_str))
+    }
+}
+
+fn tag_order(tag: &str) -> (&str, usize) {
+    if let Some((prefix, kind)) = tag.split_once('-')
+        && let Some(place) = TAG_PREFIXES.iter().position(|known| *known == prefix)
+    {
+        return (kind, place);
+    }
+    (tag, TAG_PREFIXES.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_in_order_of_value_and_other_labels_of_bytes() {
+        assert_eq!(
+            Labels::discover(["10", "9", "-1", "9"]).names(),
+            ["-1", "9", "10"]
+        );
+        assert_eq!(Labels::discover(["10", "9", "x"]).names(), ["10", "9", "x"]);
+        assert_eq!(Labels::discover(["b", "B", "a"]).names(), ["B", "a", "b"]);
+        assert!(Labels::discover([]).is_empty());
+    }
+
+    #[test]
+    fn labels_equal_in_value_are_still_two_and_in_one_order() {
+        let labels = Labels::discover(["1", "01", "+1"]);
+        assert_eq!(labels, Labels::discover(["+1", "1", "01"]));
+        assert_eq!(labels.len(), 3);
+    }
+
+    #[test]
+    fn tags_are_outside_first_then_by_type_then_by_place_in_the_span() {
+        let tags = ["S-PER", "I-LOC", "E-PER", "B-PER", "O", "I-PER", "B-LOC"];
+        assert_eq!(
+            Labels::discover_tags(tags).names(),
+            ["O", "B-LOC", "I-LOC", "B-PER", "I-PER", "E-PER", "S-PER"]
+        );
+        assert_eq!(
+            Labels::discover_tags(["VERB", "NOUN", "O-X"]).names(),
+            ["NOUN", "O-X", "VERB"]
+        );
+    }
+
+    #[test]
+    fn given_names_keep_their_order_and_may_not_repeat() {
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        let labels = Labels::from_names(names(&["no", "yes"])).unwrap();
+        assert_eq!((labels.get("yes"), labels.name(1)), (Some(1), Some("yes")));
+        assert_eq!((labels.get("maybe"), labels.name(2)), (None, None));
+        assert_eq!(
+            Labels::from_names(names(&["no", "yes", "no"])).unwrap_err(),
+            "labels 0 and 2 are both \"no\""
+        );
+    }
+
+    #[test]
+    fn the_nearest_label_is_found() {
+        let labels = Labels::discover(["entailment", "contradiction"]);
+        assert_eq!(labels.nearest("entailement"), Some("entailment"));
+        assert_eq!(labels.nearest("neutral"), None);
+    }
+}

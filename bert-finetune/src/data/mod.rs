@@ -1,0 +1,29 @@
+//! Readers of labelled data files: strict, one record at a time, with errors that name file and line.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `open.rs` | opening a file, plain or `.gz`, or standard input |
+//! | `lines.rs` | lines with their numbers, of bounded length |
+//! | `cells.rs` | the cells of one CSV or TSV record |
+//! | `message.rs` | file content as it is shown in messages, and the nearest name |
+//! | [`table`] | rows of JSON Lines, CSV and TSV |
+//! | [`input`] | rows of any file, plain lines included |
+//! | [`conll`] | sentences of words and tags, in columns |
+//! | [`squad`] | SQuAD 1.1 and 2.0 |
+//! | [`labels`] | label names and their numbers |
+//! | [`split`] | which rows are held out for validation |
+//!
+//! [`table`] and [`conll`] hold one record in memory, and refuse one of more than 64 MiB. After an error that
+//! concerns one record they go on with the next, so that a caller can count and skip; after an error
+//! of the operating system they end.
+
+mod cells;
+pub mod conll;
+pub mod input;
+pub mod labels;
+mod lines;
+mod message;
+pub(crate) mod open;
+pub mod split;
+pub mod squad;
+pub mod table;

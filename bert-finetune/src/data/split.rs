@@ -1,0 +1,98 @@
+//! Which rows are held out for validation.
+
+/// The rows to train on and the rows held out, each ascending; together they are all of `0..rows`.
+///
+/// It depends on nothing but the arguments, and of a larger fraction the held-out rows include
+/// those of a smaller one. `rows * valid_fraction` rows are held out, rounded, but at least one on each
+/// side where there are two; a single row is trained on.
+pub fn split(rows: usize, valid_fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let held_out = match rows {
+        0 | 1 => 0,
+        _ => ((rows as f64 * valid_fraction).round() as usize).clamp(1, rows - 1),
+    };
+    let mut state = seed;
+    let mut valid = shuffled(rows, || split_mix_64(&mut state));
+    let mut train = valid.split_off(held_out);
+    train.sort_unstable();
+    valid.sort_unstable();
+    (train, valid)
+}
+
+/// `0..rows` in an order drawn by Fisher and Yates' method.
+fn shuffled(rows: usize, mut next: impl FnMut() -> u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    for last in (1..rows).rev() {
+        let choices = last as u128 + 1;
+        let chosen = (u128::from(next()) * choices) >> 64;
+        order.swap(last, chosen as usize);
+    }
+    order
+}
+
+fn split_mix_64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_on_one_side_and_both_sides_ascend() {
+        let (train, valid) = split(1000, 0.1, 7);
+        assert_eq!((train.len(), valid.len()), (900, 100));
+        assert!(train.is_sorted() && valid.is_sorted());
+        let mut all = [train, valid].concat();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..1000));
+    }
+
+    #[test]
+    fn the_seed_alone_decides() {
+        assert_eq!(split(100, 0.3, 1), split(100, 0.3, 1));
+        assert_ne!(split(100, 0.3, 1), split(100, 0.3, 2));
+    }
+
+    #[test]
+    fn a_larger_fraction_holds_out_the_same_rows_and_more() {
+        let (_, few) = split(100, 0.1, 5);
+        let (_, many) = split(100, 0.4, 5);
+        assert!(few.iter().all(|row| many.contains(row)));
+    }
+
+    #[test]
+    fn two_rows_or_more_leave_one_on_each_side_whatever_the_fraction() {
+        for fraction in [-1.0, 0.0, 0.5, 1.0, 2.0, f64::NAN, f64::INFINITY] {
+            for rows in 2..5 {
+                let (train, valid) = split(rows, fraction, 0);
+                assert!(!train.is_empty() && !valid.is_empty(), "{rows} {fraction}");
+            }
+        }
+        assert_eq!(split(1, 0.9, 0), (vec![0], vec![]));
+        assert_eq!(split(0, 0.9, 0), (vec![], vec![]));
+    }
+
+    #[test]
+    fn the_generator_is_split_mix_64() {
+        let mut state = 1_234_567;
+        assert_eq!(split_mix_64(&mut state), 6_457_827_717_110_365_317);
+        assert_eq!(split_mix_64(&mut state), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn every_row_is_held_out_about_equally_often() {
+        let mut times = [0; 10];
+        for seed in 0..10_000 {
+            for row in split(10, 0.3, seed).1 {
+                times[row] += 1;
+            }
+        }
+        assert!(
+            times.iter().all(|times| (2800..3200).contains(times)),
+            "{times:?}"
+        );
+    }
+}

@@ -1,0 +1,400 @@
+//! `predict` and `evaluate`: a stream of rows in, answers in order or metrics out.
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::Path;
+
+use bert_core::backend::{Job, run_on};
+use bert_core::command::{say, usage};
+use bert_core::config::BackendConfig;
+use bert_core::error::{Error, Result};
+use bert_core::files::write_atomically_with;
+use bert_core::ops::{BertAutodiffBackend, BertBackend};
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::bad_rows::BadRowCount;
+use super::directory::FineTuned;
+use super::with_task;
+use crate::cli::ModelArgs;
+use crate::config::BadRows;
+use crate::data::input::Records;
+use crate::epochs::Batching;
+use crate::examples::{Example, FinetuneBatch};
+use crate::model::{Finetuning, LOSS, TaskModel};
+use crate::tasks::encoder::Encoder;
+use crate::tasks::{Answer, Report, Task};
+
+/// Rows that are computed together, sorted by length: so many batches' worth.
+const POOLED_BATCHES: usize = 16;
+/// Rows of a pool at most, whatever their lengths.
+const POOLED_ROWS: usize = 4096;
+
+pub(super) fn predict(args: &ModelArgs, input: &Path, output: Option<&Path>) -> Result<()> {
+    let opened = FineTuned::open(args)?;
+    let backend = args.backend.config()?;
+    let stream = input == Path::new("-");
+    let as_json = args.json || output.is_some() || !std::io::stdout().is_terminal();
+    with_task!(&opened.settings.task, T => {
+        let task = T::of_head(&opened.settings.task, &opened.head)?;
+        let records = T::read(&opened.settings.task, input, false)?;
+        let line = |answer: Result<Answer>| -> Result<String> {
+            match answer {
+                Ok(answer) if as_json => Ok(Value::Object(answer.json).to_string()),
+                Ok(answer) => Ok(answer.readable),
+                // Whoever types goes on; a file must be right.
+                Err(error @ Error::Data { .. }) if stream => Ok(match as_json {
+                    true => json!({"error": error.to_string()}).to_string(),
+                    false => format!("error: {error}"),
+                }),
+                Err(error) => Err(error),
+            }
+        };
+        let job = |write: &mut (dyn FnMut(String) -> Result<()> + Send)| {
+            let take = |answer| write(line(answer)?);
+            let answers = Answers {
+                opened: &opened,
+                task,
+                records,
+                one_by_one: stream,
+                batch_tokens: args.batch_tokens,
+                take,
+            };
+            run_on(&backend, answers)
+        };
+        match output {
+            Some(path) if path != Path::new("-") => write_atomically_with(path, |file| {
+                job(&mut |line| writeln!(file, "{line}").map_err(Error::io("write", path)))
+            }),
+            _ if stream => job(&mut say),
+            _ => {
+                let mut out = BufWriter::new(std::io::stdout());
+                let to = "standard output";
+                job(&mut |line| match writeln!(out, "{line}") {
+                    Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                        Err(Error::io("write to", to)(error))
+                    }
+                    _ => Ok(()),
+                })?;
+                match out.flush() {
+                    Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                        Err(Error::io("write to", to)(error))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    })
+}
+
+struct Answers<'a, T: Task, F> {
+    opened: &'a FineTuned,
+    task: T,
+    records: Records<T::Record>,
+    one_by_one: bool,
+    batch_tokens: usize,
+    take: F,
+}
+
+impl<T: Task, F: FnMut(Result<Answer>) -> Result<()> + Send> Job for Answers<'_, T, F> {
+    type Output = ();
+
+    fn run<B: BertAutodiffBackend>(mut self, device: B::Device) -> Result<()> {
+        let model = load::<B, T>(self.opened, &self.task, &device)?;
+        let encoder = self.opened.encoder();
+        let pools = Pools {
+            task: &self.task,
+            encoder: &encoder,
+            records: self.records,
+            tokens: self.batch_tokens.saturating_mul(POOLED_BATCHES),
+            rows: if self.one_by_one { 1 } else { POOLED_ROWS },
+        };
+        for pool in pools {
+            let scores = pool.scores(&model, self.batch_tokens).scores;
+            let mut rows = scores.chunk_by_counts(&pool.counts);
+            for row in pool.rows {
+                let answer = row.map(|(record, layout)| {
+                    let scores = rows.next().unwrap_or_default();
+                    self.task.answer(&record, &layout, &scores)
+                });
+                (self.take)(answer)?;
+            }
+        }
+        if encoder.truncated() > 0 {
+            let (cut, most) = (encoder.truncated(), encoder.max_tokens);
+            eprintln!("{cut} texts were cut to {most} tokens");
+        }
+        Ok(())
+    }
+}
+
+/// The model of a directory, for inference; its head must be there.
+fn load<B: BertAutodiffBackend, T: Task>(
+    opened: &FineTuned,
+    task: &T,
+    device: &B::Device,
+) -> Result<Finetuning<B::InnerBackend>> {
+    let kind = task.kind();
+    let model = TaskModel::new(kind, task.outputs(), &opened.config, 0, device);
+    let (model, loaded) = model.load(&opened.path, &Default::default(), device)?;
+    loaded.require(kind.part(), &opened.path)?;
+    if kind.has_pooler() {
+        loaded.require(bert_core::weights::Part::Pooler, &opened.path)?;
+    }
+    Ok(Finetuning::new(model, task.loss()))
+}
+
+/// Rows, encoded, as many at a time as are computed together.
+struct Pools<'a, T: Task> {
+    task: &'a T,
+    encoder: &'a Encoder,
+    records: Records<T::Record>,
+    tokens: usize,
+    rows: usize,
+}
+
+struct Pool<T: Task> {
+    /// In order; those that cannot be used with the reason.
+    rows: Vec<Result<(T::Record, T::Layout)>>,
+    /// How many examples each row that can be used has.
+    counts: Vec<usize>,
+    examples: Vec<Example>,
+}
+
+/// What a model gave for a pool.
+struct Scores {
+    loss: f64,
+    weight: f64,
+    scores: Vec<Vec<f32>>,
+}
+
+impl<T: Task> Iterator for Pools<'_, T> {
+    type Item = Pool<T>;
+
+    fn next(&mut self) -> Option<Pool<T>> {
+        let mut pool = Pool {
+            rows: Vec::new(),
+            counts: Vec::new(),
+            examples: Vec::new(),
+        };
+        let mut tokens = 0;
+        while tokens < self.tokens && pool.rows.len() < self.rows {
+            // A few at a time are encoded by all threads.
+            let block = self.rows.min(256);
+            let records: Vec<Result<T::Record>> = self.records.by_ref().take(block).collect();
+            if records.is_empty() {
+                break;
+            }
+            let encoded: Vec<Result<_>> = records
+                .into_par_iter()
+                .map(|record| {
+                    let record = record?;
+                    let encoded = self.task.encode(self.encoder, &record)?;
+                    Ok((record, encoded))
+                })
+                .collect();
+            for row in encoded {
+                pool.rows.push(row.map(|(record, (examples, layout))| {
+                    pool.counts.push(examples.len());
+                    tokens += examples.iter().map(Example::length).sum::<usize>();
+                    pool.examples.extend(examples);
+                    (record, layout)
+                }));
+            }
+        }
+        (!pool.rows.is_empty()).then_some(pool)
+    }
+}
+
+impl<T: Task> Pool<T> {
+    fn scores<B: BertBackend>(&self, model: &Finetuning<B>, batch_tokens: usize) -> Scores {
+        let batching = Batching {
+            batch_tokens,
+            batch_size: None,
+            seed: 0,
+        };
+        let lengths: Vec<usize> = self.examples.iter().map(Example::length).collect();
+        let all: Vec<usize> = (0..lengths.len()).collect();
+        let mut scores = Scores {
+            loss: 0.0,
+            weight: 0.0,
+            scores: vec![Vec::new(); lengths.len()],
+        };
+        for batch in batching.sorted(&all, &lengths) {
+            let batch = FinetuneBatch::new(&self.examples, &batch, Default::default());
+            let outputs = model.outputs(&batch);
+            scores.loss += outputs.loss;
+            scores.weight += outputs.weight;
+            for (&example, of_example) in batch.examples().iter().zip(outputs.scores) {
+                scores.scores[example] = of_example;
+            }
+        }
+        scores
+    }
+}
+
+/// Cuts a list into runs of the given lengths.
+trait ChunkByCounts<T> {
+    fn chunk_by_counts(self, counts: &[usize]) -> impl Iterator<Item = Vec<T>>;
+}
+
+impl<T> ChunkByCounts<T> for Vec<T> {
+    fn chunk_by_counts(self, counts: &[usize]) -> impl Iterator<Item = Vec<T>> {
+        let mut items = self.into_iter();
+        counts
+            .iter()
+            .map(move |count| items.by_ref().take(*count).collect())
+    }
+}
+
+pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Result<()> {
+    let policy = match skip_bad_rows {
+        true => BadRows::Skip,
+        false => BadRows::Refuse,
+    };
+    let (report, skipped) = evaluate_file(args, data, &args.backend.config()?, policy)?;
+    let mut value: Map<String, Value> = (report.values.iter())
+        .map(|(name, value)| (name.to_string(), json!(value)))
+        .collect();
+    value.extend(report.details.clone());
+    if skipped > 0 {
+        value.insert("skipped_rows".into(), json!(skipped));
+    }
+    if args.json || !std::io::stdout().is_terminal() {
+        say(Value::Object(value))
+    } else {
+        say(readable(&report))
+    }
+}
+
+/// The metrics of a fine-tuned model on a file, and how many of its rows were left out.
+pub(super) fn evaluate_file(
+    args: &ModelArgs,
+    data: &Path,
+    backend: &BackendConfig,
+    policy: BadRows,
+) -> Result<(Report, usize)> {
+    let opened = FineTuned::open(args)?;
+    let (report, skipped) = with_task!(&opened.settings.task, T => {
+        let job = Evaluation {
+            opened: &opened,
+            task: T::of_head(&opened.settings.task, &opened.head)?,
+            records: T::read(&opened.settings.task, data, true)?,
+            policy,
+            batch_tokens: args.batch_tokens,
+        };
+        run_on(backend, job)?
+    });
+    match report {
+        Some(report) => Ok((report, skipped)),
+        None => Err(usage(
+            format!("{} has no rows to evaluate on", data.display()),
+            "give labelled rows",
+        )),
+    }
+}
+
+struct Evaluation<'a, T: Task> {
+    opened: &'a FineTuned,
+    task: T,
+    records: Records<T::Record>,
+    policy: BadRows,
+    batch_tokens: usize,
+}
+
+impl<T: Task> Job for Evaluation<'_, T> {
+    type Output = (Option<Report>, usize);
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
+        let model = load::<B, T>(self.opened, &self.task, &device)?;
+        let encoder = self.opened.encoder();
+        let pools = Pools {
+            task: &self.task,
+            encoder: &encoder,
+            records: self.records,
+            tokens: self.batch_tokens.saturating_mul(POOLED_BATCHES),
+            rows: POOLED_ROWS,
+        };
+        let mut scorer = self.task.scorer();
+        let mut bad = BadRowCount::new(self.policy);
+        let (mut loss, mut weight) = (0.0, 0.0);
+        for pool in pools {
+            let scores = pool.scores(&model, self.batch_tokens);
+            loss += scores.loss;
+            weight += scores.weight;
+            let mut rows = scores.scores.chunk_by_counts(&pool.counts);
+            for row in pool.rows {
+                if let Some((record, layout)) = bad.take(row)? {
+                    scorer.add(&record, &layout, &rows.next().unwrap_or_default());
+                }
+            }
+        }
+        let skipped = bad.finish()?;
+        let report = (weight > 0.0).then(|| {
+            let mut report = scorer.report();
+            report.values.insert(0, (LOSS.name, loss / weight));
+            report
+        });
+        Ok((report, skipped))
+    }
+}
+
+/// Metrics as a table, and what there is by class.
+pub(super) fn readable(report: &Report) -> String {
+    let mut lines: Vec<String> = (report.values.iter())
+        .map(|(name, value)| format!("{name:<18} {value:>9.4}"))
+        .collect();
+    for key in ["per_class", "per_type"] {
+        let Some(Value::Object(classes)) = report.details.get(key) else {
+            continue;
+        };
+        let width = classes.keys().map(|name| name.chars().count()).max();
+        let width = width.unwrap_or(0).max(8);
+        lines.push(format!(
+            "\n{:<width$} {:>9} {:>9} {:>9} {:>9}",
+            "", "precision", "recall", "f1", "rows"
+        ));
+        for (name, scores) in classes {
+            let number = |key: &str| scores.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
+            lines.push(format!(
+                "{name:<width$} {:>9.4} {:>9.4} {:>9.4} {:>9}",
+                number("precision"),
+                number("recall"),
+                number("f1"),
+                number("support")
+            ));
+        }
+    }
+    let matrix = report.details.get("confusion").and_then(Value::as_array);
+    let names = report.details.get("labels").and_then(Value::as_array);
+    if let (Some(rows), Some(names)) = (matrix, names)
+        && names.len() <= 10
+    {
+        let name = |index: usize| names[index].as_str().unwrap_or_default();
+        let width = (0..names.len()).map(|i| name(i).chars().count()).max();
+        let width = width.unwrap_or(0).max(7);
+        let heads = (0..names.len()).map(|i| format!("{:>width$}", name(i)));
+        let heads: Vec<String> = heads.collect();
+        lines.push(format!(
+            "\n{:<width$}  predicted\n{:<width$}  {}",
+            "",
+            "right",
+            heads.join("  ")
+        ));
+        for (index, row) in rows.iter().enumerate() {
+            let cells = row.as_array().into_iter().flatten();
+            let cells: Vec<String> = cells.map(|cell| format!("{cell:>width$}")).collect();
+            lines.push(format!("{:<width$}  {}", name(index), cells.join("  ")));
+        }
+    }
+    for key in ["has_answer", "no_answer"] {
+        if let Some(part) = report.details.get(key) {
+            lines.push(format!(
+                "{key:<11} f1 {:>8.2}  exact_match {:>8.2}  of {}",
+                part["f1"].as_f64().unwrap_or(f64::NAN),
+                part["exact_match"].as_f64().unwrap_or(f64::NAN),
+                part["total"]
+            ));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,73 @@
+//! The commands.
+
+mod answer;
+mod bad_rows;
+mod directory;
+mod set;
+mod train;
+
+use bert_core::command::log_to;
+use bert_core::error::Result;
+
+use crate::cli::{Cli, Command};
+
+/// Does something with the task of a configuration, as the type `$T`.
+macro_rules! with_task {
+    ($config:expr, $T:ident => $body:expr) => {
+        match $config {
+            $crate::config::TaskConfig::Classification { .. }
+            | $crate::config::TaskConfig::MultiLabel { .. }
+            | $crate::config::TaskConfig::Regression { .. } => {
+                type $T = $crate::tasks::sequence::SequenceTask;
+                $body
+            }
+            $crate::config::TaskConfig::Tokens { .. } => {
+                type $T = $crate::tasks::tokens::TokenTask;
+                $body
+            }
+            $crate::config::TaskConfig::QuestionAnswering { .. } => {
+                type $T = $crate::tasks::questions::QuestionTask;
+                $body
+            }
+            $crate::config::TaskConfig::MultipleChoice { .. } => {
+                type $T = $crate::tasks::choice::ChoiceTask;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_task;
+
+/// Runs a command.
+///
+/// # Errors
+/// The command's own; [`bert_core::error::Error::exit_code`] and `help` say how to end.
+pub fn run(cli: Cli) -> Result<()> {
+    if !matches!(cli.command, Command::Train { .. }) {
+        log_to(std::io::stderr(), cli.log_level.min(log::LevelFilter::Warn));
+    }
+    match cli.command {
+        Command::Train {
+            config,
+            resume,
+            seeds,
+            dashboard,
+        } => train::train(
+            &config.load()?,
+            resume,
+            &seeds,
+            dashboard.into(),
+            cli.log_level,
+        ),
+        Command::Evaluate {
+            model,
+            data,
+            skip_bad_rows,
+        } => answer::evaluate(&model, &data, skip_bad_rows),
+        Command::Predict {
+            model,
+            input,
+            output,
+        } => answer::predict(&model, &input, output.as_deref()),
+    }
+}

@@ -1,0 +1,179 @@
+//! A labelled file, read and encoded.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bert_core::error::{Error, Result};
+use rayon::prelude::*;
+
+use super::bad_rows::BadRowCount;
+use crate::config::{BadRows, TaskConfig};
+use crate::examples::Example;
+use crate::examples::FinetuneBatch;
+use crate::model::Outputs;
+use crate::tasks::encoder::Encoder;
+use crate::tasks::{Report, Task};
+
+/// The rows of a file.
+pub(super) struct Rows<T: Task> {
+    pub(super) records: Vec<T::Record>,
+    bad: BadRowCount,
+}
+
+impl<T: Task> Rows<T> {
+    /// Reads a file whole.
+    pub(super) fn read(config: &TaskConfig, path: &Path, policy: BadRows) -> Result<Self> {
+        let mut bad = BadRowCount::new(policy);
+        let mut records = Vec::new();
+        for record in T::read(config, path, true)? {
+            records.extend(bad.take(record)?);
+        }
+        if records.is_empty() && bad.count == 0 {
+            return Err(Error::Data {
+                path: path.to_path_buf(),
+                line: None,
+                problem: "it has no rows".into(),
+                help: "give a file with labelled rows".into(),
+            });
+        }
+        Ok(Self { records, bad })
+    }
+
+    /// Holds the rows of the second list out.
+    pub(super) fn split(self, held_out: &[usize]) -> (Self, Self) {
+        let policy = self.bad.policy();
+        let (mut train, mut valid) = (Vec::new(), Vec::new());
+        for (index, record) in self.records.into_iter().enumerate() {
+            match held_out.binary_search(&index) {
+                Ok(_) => valid.push(record),
+                Err(_) => train.push(record),
+            }
+        }
+        let train = Self {
+            records: train,
+            bad: self.bad,
+        };
+        let valid = Self {
+            records: valid,
+            bad: BadRowCount::new(policy),
+        };
+        (train, valid)
+    }
+
+    /// Encodes them, in parallel.
+    pub(super) fn encode(mut self, task: &T, encoder: &Encoder) -> Result<Set<T>> {
+        let cut_before = encoder.truncated();
+        let encoded: Vec<Result<_>> = (self.records.par_iter())
+            .map(|record| task.encode(encoder, record))
+            .collect();
+        let mut set = Set {
+            rows: Vec::with_capacity(encoded.len()),
+            examples: Vec::with_capacity(encoded.len()),
+            skipped: 0,
+            truncated: 0,
+        };
+        for (record, encoded) in self.records.into_iter().zip(encoded) {
+            let Some((examples, layout)) = self.bad.take(encoded)? else {
+                continue;
+            };
+            let first = set.examples.len();
+            set.examples.extend(examples);
+            set.rows.push(Row {
+                record,
+                layout,
+                examples: first..set.examples.len(),
+            });
+        }
+        set.skipped = self.bad.finish()?;
+        set.truncated = encoder.truncated() - cut_before;
+        Ok(set)
+    }
+}
+
+/// Rows with their examples.
+pub(super) struct Set<T: Task> {
+    rows: Vec<Row<T>>,
+    pub(super) examples: Vec<Example>,
+    /// Rows that were left out.
+    pub(super) skipped: usize,
+    /// Texts that were cut.
+    pub(super) truncated: usize,
+}
+
+struct Row<T: Task> {
+    record: T::Record,
+    layout: T::Layout,
+    examples: Range<usize>,
+}
+
+impl<T: Task> Set<T> {
+    /// The tokens of every example.
+    pub(super) fn lengths(&self) -> Vec<usize> {
+        self.examples.iter().map(Example::length).collect()
+    }
+
+    /// A line about it.
+    pub(super) fn summary(&self) -> String {
+        let tokens: usize = self.examples.iter().map(Example::length).sum();
+        let mut text = format!("{} rows, {} tokens", self.rows.len(), tokens);
+        if self.examples.len() != self.rows.len() {
+            text += &format!(" in {} windows", self.examples.len());
+        }
+        for (count, what) in [
+            (self.truncated, "texts cut"),
+            (self.skipped, "bad rows left out"),
+        ] {
+            if count > 0 {
+                text += &format!(", {count} {what}");
+            }
+        }
+        text
+    }
+
+    /// The metrics of a model's outputs for all batches; `None` of no batches.
+    pub(super) fn score(
+        &self,
+        task: &T,
+        batches: impl Iterator<Item = (FinetuneBatch, Outputs)>,
+    ) -> Option<Report> {
+        let mut scores: Vec<Vec<f32>> = vec![Vec::new(); self.examples.len()];
+        let (mut loss, mut weight) = (0.0, 0.0);
+        for (batch, outputs) in batches {
+            loss += outputs.loss;
+            weight += outputs.weight;
+            for (&example, of_example) in batch.examples().iter().zip(outputs.scores) {
+                scores[example] = of_example;
+            }
+        }
+        if weight == 0.0 {
+            return None;
+        }
+        let mut scorer = task.scorer();
+        for row in &self.rows {
+            scorer.add(&row.record, &row.layout, &scores[row.examples.clone()]);
+        }
+        let mut report = scorer.report();
+        report
+            .values
+            .insert(0, (crate::model::LOSS.name, loss / weight));
+        Some(report)
+    }
+}
+
+/// The batches of a set, shortest first.
+pub(super) fn sorted_batches<T: Task>(set: &Set<T>, batch_tokens: usize) -> Vec<FinetuneBatch> {
+    let batching = crate::epochs::Batching {
+        batch_tokens,
+        batch_size: None,
+        seed: 0,
+    };
+    let all: Vec<usize> = (0..set.examples.len()).collect();
+    let batches = batching.sorted(&all, &set.lengths()).into_iter();
+    batches
+        .map(|batch| FinetuneBatch::new(&set.examples, &batch, Default::default()))
+        .collect()
+}
+
+/// Shared with the threads of a training.
+pub(super) type SharedSet<T> = Arc<Set<T>>;

@@ -1,0 +1,665 @@
+//! `train`.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bert_core::backend::{Job, run_on};
+use bert_core::command::{BackendArgs, log_to, say, usage};
+use bert_core::config::{BertConfig, write_resolved};
+use bert_core::error::{ConfigProblem, Error, Result};
+use bert_core::files::{write_atomically, write_directory_atomically};
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::optim::{BertOptimizer, Schedule, layer_decay};
+use bert_core::sample_data;
+use bert_core::tokenizer::BertTokenizer;
+use bert_core::train::checkpoint::{Checkpoints, Position, read_position, restore_optimizer};
+use bert_core::train::{
+    BatchLoader, Cadence, Dashboard, Ending, LoopConfig, MetricInfo, Outcome, RunSettings,
+    StepMetrics,
+};
+use bert_core::weights::{Checkpoint, Head, Part, read_config, read_head};
+use serde_json::{Map, Value, json};
+
+use super::answer::{evaluate_file, readable};
+use super::directory::{Settings, check_vocabulary};
+use super::set::{Rows, SharedSet, sorted_batches};
+use super::with_task;
+use crate::cli::ModelArgs;
+use crate::config::{DataSource, FinetuneConfig, SAMPLES};
+use crate::data::split::split;
+use crate::epochs::Batching;
+use crate::examples::{Cursor, Example, FinetuneBatch};
+use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
+use crate::tasks::encoder::Encoder;
+use crate::tasks::targets::Classes;
+use crate::tasks::{Report, Task};
+
+pub(super) fn train(
+    config: &FinetuneConfig,
+    resume: bool,
+    seeds: &[u64],
+    dashboard: Dashboard,
+    log_level: log::LevelFilter,
+) -> Result<()> {
+    // Refused before the data are read, not after.
+    let dashboard = dashboard.resolve()?;
+    if seeds.is_empty() {
+        let run = Run {
+            config,
+            resume,
+            dashboard,
+            log_level,
+        };
+        return run.train().map(|_| ());
+    }
+    let mut results = Vec::new();
+    for &seed in seeds {
+        let mut of_seed = config.clone();
+        of_seed.seed = seed;
+        of_seed.run_dir = config.run_dir.join(format!("seed-{seed}"));
+        eprintln!("seed {seed}    {}", of_seed.run_dir.display());
+        // Of several runs some may be done, one cut short, the others not begun.
+        let checkpoints = Checkpoints::new(&of_seed.run_dir, 1);
+        let run = Run {
+            config: &of_seed,
+            resume: resume && checkpoints.newest()?.is_some(),
+            dashboard,
+            log_level,
+        };
+        let done = of_seed.run_dir.join(RESULTS);
+        if !(resume && done.is_file()) {
+            if run.train()? == Ending::Interrupted {
+                return Ok(());
+            }
+        }
+        let text = std::fs::read_to_string(&done).map_err(Error::io("read", &done))?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| Error::Data {
+            path: done,
+            line: Some(error.line() as u64),
+            problem: error.to_string(),
+            help: "remove it, and run again with --resume".into(),
+        })?;
+        results.push((seed, value));
+    }
+    report_seeds(config, &results)
+}
+
+/// What a finished run came to, in its directory.
+const RESULTS: &str = "results.json";
+
+/// Mean and standard deviation over seeds, of every metric.
+fn report_seeds(config: &FinetuneConfig, results: &[(u64, Value)]) -> Result<()> {
+    let mut summary = Map::new();
+    let mut lines = Vec::new();
+    for split in ["valid", "test"] {
+        let Some(Value::Object(first)) = results.first().and_then(|(_, r)| r.get(split)) else {
+            continue;
+        };
+        let mut of_split = Map::new();
+        lines.push(format!(
+            "\n{split:<18} {:>9}   {:>9}   by seed",
+            "mean", "deviation"
+        ));
+        for name in first.keys() {
+            let values: Vec<f64> = (results.iter())
+                .filter_map(|(_, result)| result[split][name].as_f64())
+                .collect();
+            if values.len() != results.len() {
+                continue;
+            }
+            let count = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / count;
+            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+            let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
+            let each: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
+            lines.push(format!(
+                "{name:<18} {mean:>9.4}   {deviation:>9.4}   {}",
+                each.join(" ")
+            ));
+            let entry = json!({"mean": mean, "deviation": deviation, "values": values});
+            of_split.insert(name.clone(), entry);
+        }
+        summary.insert(split.into(), of_split.into());
+    }
+    let seeds: Vec<u64> = results.iter().map(|(seed, _)| *seed).collect();
+    summary.insert("seeds".into(), json!(seeds));
+    let path = config.run_dir.join("seeds.json");
+    let text = format!("{:#}\n", Value::Object(summary));
+    write_atomically(&path, text.as_bytes())?;
+    say(format!(
+        "{}\n\nnumbers     {}",
+        lines.join("\n"),
+        path.display()
+    ))
+}
+
+struct Run<'a> {
+    config: &'a FinetuneConfig,
+    resume: bool,
+    dashboard: Dashboard,
+    log_level: log::LevelFilter,
+}
+
+impl Run<'_> {
+    fn train(&self) -> Result<Ending> {
+        let config = self.config;
+        let run_dir = &config.run_dir;
+        let checkpoint = self.checkpoint()?;
+        let path = &config.model.path;
+        let sizes = read_config(path)?;
+        let tokenizer = BertTokenizer::load(path)?;
+        check_vocabulary(&tokenizer, &sizes)?;
+        // Found wanting before the data are read, not after.
+        Checkpoint::open(path)?;
+        let (tokens, positions) = (
+            config.training.max_seq_length,
+            sizes.max_position_embeddings,
+        );
+        if tokens > positions {
+            return Err(usage(
+                format!(
+                    "training.max_seq_length {tokens} is beyond the model's {positions} positions"
+                ),
+                format!("--set training.max_seq_length={positions}"),
+            ));
+        }
+        let files = self.files()?;
+        write_resolved(&run_dir.join("config.json"), config)?;
+        let log_path = run_dir.join("experiment.log");
+        let log_file = OpenOptions::new().create(true).append(true).open(&log_path);
+        log_to(
+            log_file.map_err(Error::io("open", &log_path))?,
+            self.log_level,
+        );
+        let start = Start {
+            run: self,
+            files,
+            checkpoint,
+            sizes,
+            tokenizer,
+        };
+        with_task!(&config.task, T => start.train::<T>())
+    }
+
+    fn checkpoint(&self) -> Result<Option<PathBuf>> {
+        let run_dir = &self.config.run_dir;
+        let checkpoints = Checkpoints::new(run_dir, self.config.training.keep_checkpoints);
+        match (checkpoints.newest()?, self.resume) {
+            (Some(checkpoint), true) => Ok(Some(checkpoint)),
+            (None, true) => Err(usage(
+                format!("{} has no checkpoint to resume from", run_dir.display()),
+                "leave out --resume to start the run",
+            )),
+            (Some(_), false) => Err(usage(
+                format!("{} already holds a run", run_dir.display()),
+                "add --resume to go on with it, or choose another directory with --set run_dir=...",
+            )),
+            (None, false) => Ok(None),
+        }
+    }
+
+    /// The files of the data; a built-in set is written first.
+    fn files(&self) -> Result<Files> {
+        let data = &self.config.data;
+        Ok(match &data.train {
+            DataSource::File(train) => Files {
+                train: train.clone(),
+                valid: data.valid.clone(),
+                test: data.test.clone(),
+            },
+            DataSource::Sample(name) => {
+                let directory = self.config.run_dir.join("data");
+                sample_data::write_labelled(&directory, 1, name)?;
+                let of_set = SAMPLES.iter().find(|(known, _)| known == name);
+                let (_, extension) = of_set.unwrap_or(&SAMPLES[0]);
+                let file = |split: &str| directory.join(format!("{name}/{split}.{extension}"));
+                Files {
+                    train: file("train"),
+                    valid: Some(file("valid")),
+                    test: Some(file("test")),
+                }
+            }
+        })
+    }
+}
+
+struct Files {
+    train: PathBuf,
+    valid: Option<PathBuf>,
+    test: Option<PathBuf>,
+}
+
+/// All that is known before the data are read.
+struct Start<'a> {
+    run: &'a Run<'a>,
+    files: Files,
+    checkpoint: Option<PathBuf>,
+    sizes: BertConfig,
+    tokenizer: BertTokenizer,
+}
+
+impl Start<'_> {
+    fn train<T: Task>(self) -> Result<Ending> {
+        let config = self.run.config;
+        let (training, data) = (&config.training, &config.data);
+        let rows = Rows::<T>::read(&config.task, &self.files.train, data.bad_rows)?;
+        let (train, valid) = match &self.files.valid {
+            Some(path) => (rows, Some(Rows::read(&config.task, path, data.bad_rows)?)),
+            None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
+                let (_, held_out) = split(rows.records.len(), data.valid_fraction, config.seed);
+                let (train, valid) = rows.split(&held_out);
+                (train, Some(valid))
+            }
+            None => (rows, None),
+        };
+        let classes = Classes {
+            label_smoothing: training.label_smoothing,
+            weights: training.class_weights.clone(),
+        };
+        let task = T::learn(&config.task, &train.records, classes)?;
+        let best = best_metric(&task, training.best_metric.as_deref())?;
+        let encoder = Encoder::new(self.tokenizer.clone(), &self.sizes, training.max_seq_length);
+        let train = train.encode(&task, &encoder)?;
+        eprintln!("train      {}", train.summary());
+        let valid = valid.map(|rows| rows.encode(&task, &encoder)).transpose()?;
+        if let Some(valid) = &valid {
+            eprintln!("valid      {}", valid.summary());
+        }
+        let head = task.head();
+        if !head.labels.is_empty() {
+            let names = crate::tasks::sequence::listed(&head.labels);
+            eprintln!("labels     {names}");
+        }
+        let backend = &config.backend;
+        let job = TrainJob {
+            config,
+            sizes: self.sizes,
+            tokenizer: self.tokenizer,
+            settings: Settings {
+                task: task.resolve(&config.task),
+                max_seq_length: training.max_seq_length,
+            },
+            task,
+            best,
+            train: Arc::new(train.examples),
+            valid: valid.map(Arc::new),
+            checkpoint: self.checkpoint,
+            dashboard: self.run.dashboard,
+        };
+        let outcome = run_on(backend, job)?;
+        finish(config, &outcome, best, self.files.test.as_deref())?;
+        Ok(outcome.ending)
+    }
+}
+
+/// The metric that models are chosen by.
+fn best_metric<T: Task>(task: &T, named: Option<&str>) -> Result<MetricInfo> {
+    let mut known = task.metrics();
+    let Some(name) = named else {
+        return Ok(known[0]);
+    };
+    known.push(LOSS);
+    let found = known.iter().find(|info| info.name == name);
+    found.copied().ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|info| info.name).collect();
+        Error::Config {
+            origin: "configuration".into(),
+            problems: vec![ConfigProblem {
+                key: "training.best_metric".into(),
+                problem: format!("\"{name}\" is not one of {}", names.join(", ")),
+            }],
+        }
+    })
+}
+
+struct TrainJob<'a, T: Task> {
+    config: &'a FinetuneConfig,
+    sizes: BertConfig,
+    tokenizer: BertTokenizer,
+    settings: Settings,
+    task: T,
+    best: MetricInfo,
+    train: Arc<Vec<Example>>,
+    valid: Option<SharedSet<T>>,
+    checkpoint: Option<PathBuf>,
+    dashboard: Dashboard,
+}
+
+impl<T: Task> Job for TrainJob<'_, T> {
+    type Output = Outcome;
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
+        let config = self.config;
+        let training = &config.training;
+        let model = self.model::<B>(&device)?;
+        let layers = self.sizes.num_hidden_layers;
+        let decay = training.layer_decay;
+        let optimizer =
+            BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm)
+                .with_learning_rate_scale(move |path| layer_decay(path, decay, layers));
+        let mut start = Position {
+            step: 0,
+            resume: json!(Cursor::default()),
+            best: None,
+            evaluations_since_best: 0,
+        };
+        if let Some(checkpoint) = &self.checkpoint {
+            start = read_position(checkpoint)?;
+            restore_optimizer(checkpoint, start.step, &optimizer, &device)?;
+        }
+        let plan = Plan::new(config, &self.train);
+        let train = plan.loader(self.train.clone(), &start, &config.run_dir)?;
+        let batches = match &self.valid {
+            Some(valid) => sorted_batches(valid, training.batch_tokens),
+            None => Vec::new(),
+        };
+        let count = batches.len();
+        let valid = BatchLoader::new(count, move || Box::new(batches.clone().into_iter()));
+
+        let peak = config.optimizer.adam().learning_rate;
+        let schedule = config.schedule.over(plan.steps);
+        let least = schedule.least_steps();
+        if least > plan.steps {
+            return Err(usage(
+                format!(
+                    "schedule.warmup_steps (with decay_steps, {least}) are more than the training's {} steps",
+                    plan.steps
+                ),
+                "lower them, or give schedule.warmup_fraction",
+            ));
+        }
+        let schedule = Schedule::new(schedule, peak, plan.steps, start.step);
+        let metrics = std::iter::once(LOSS).chain(self.task.metrics()).collect();
+        let (task, set) = (self.task.clone(), self.valid.clone());
+        let evaluation = move |batches: &mut dyn Iterator<Item = (FinetuneBatch, Vec<f64>)>| {
+            let outputs = batches.map(|(batch, values)| {
+                let outputs = Outputs::new(&batch, &values);
+                (batch, outputs)
+            });
+            let report = set.as_ref().and_then(|set| set.score(&task, outputs));
+            StepMetrics {
+                values: report.map(|report| report.values).unwrap_or_default(),
+            }
+        };
+        let saved = Saved {
+            sizes: self.sizes,
+            head: self.task.head(),
+            tokenizer: self.tokenizer,
+            settings: self.settings,
+        };
+        let settings = RunSettings {
+            run_dir: config.run_dir.clone(),
+            config: LoopConfig {
+                steps: plan.steps,
+                accumulation: training.accumulation,
+                log_every_steps: training.log_every_steps,
+                evaluate: Cadence::At(plan.evaluate_at.clone()),
+                checkpoint: Cadence::At(plan.evaluate_at),
+                best: self.best,
+                early_stopping_evaluations: training
+                    .early_stopping_evaluations
+                    .map(|evaluations| evaluations as u64),
+                seed: config.seed,
+            },
+            schedule,
+            start,
+            keep_checkpoints: training.keep_checkpoints,
+            dashboard: self.dashboard,
+            save_model: Arc::new(move |model: &Finetuning<B>, directory| {
+                saved.write(&model.model, directory)
+            }),
+            metrics,
+            evaluation: Arc::new(evaluation),
+        };
+        bert_core::train::train(model, optimizer, train, valid, settings)
+    }
+}
+
+impl<T: Task> TrainJob<'_, T> {
+    /// The model to train: its body from the directory, its head new unless that directory's has the same outputs.
+    fn model<B: BertAutodiffBackend>(&self, device: &B::Device) -> Result<Finetuning<B>> {
+        let (config, kind) = (self.config, self.task.kind());
+        let outputs = self.task.outputs();
+        let new = TaskModel::<B>::new(kind, outputs, &self.sizes, config.seed, device);
+        let model = if let Some(checkpoint) = &self.checkpoint {
+            let (model, loaded) = new.load(checkpoint, &BTreeSet::new(), device)?;
+            loaded.require(kind.part(), checkpoint)?;
+            model
+        } else {
+            let path = &config.model.path;
+            let keeps_head = read_head(path)? == self.task.head();
+            let without = match keeps_head {
+                true => BTreeSet::new(),
+                false => BTreeSet::from([Part::Classifier, Part::AnswerHead]),
+            };
+            let (model, loaded) = new.load(path, &without, device)?;
+            let head = match keeps_head {
+                true => "its head is taken over",
+                false => "its head is new",
+            };
+            eprintln!("weights    {} ({head})", path.display());
+            if loaded.absent.contains(&Part::Pooler) && kind.has_pooler() {
+                eprintln!(
+                    "           the pooler is not in the checkpoint and starts from initial values"
+                );
+            }
+            model
+        };
+        let layers = self.sizes.num_hidden_layers;
+        if config.training.freeze_layers > layers {
+            return Err(usage(
+                format!(
+                    "training.freeze_layers is {}, the model has {layers} layers",
+                    config.training.freeze_layers
+                ),
+                "freeze fewer",
+            ));
+        }
+        let model = model.freeze(config.training.freeze_layers);
+        Ok(Finetuning::new(model, self.task.loss()))
+    }
+}
+
+/// What a model directory holds beside the weights.
+struct Saved {
+    sizes: BertConfig,
+    head: Head,
+    tokenizer: BertTokenizer,
+    settings: Settings,
+}
+
+impl Saved {
+    fn write<B: BertAutodiffBackend>(&self, model: &TaskModel<B>, directory: &Path) -> Result<()> {
+        model.save(directory, &self.sizes, &self.head)?;
+        self.tokenizer.save(directory)?;
+        self.settings.save(directory)
+    }
+}
+
+/// How many steps there are, and what happens after which.
+struct Plan {
+    batching: Batching,
+    steps: u64,
+    evaluate_at: Vec<u64>,
+}
+
+impl Plan {
+    fn new(config: &FinetuneConfig, examples: &[Example]) -> Self {
+        let training = &config.training;
+        let batching = Batching {
+            batch_tokens: training.batch_tokens,
+            batch_size: training.batch_size,
+            seed: config.seed,
+        };
+        let lengths: Vec<usize> = examples.iter().map(Example::length).collect();
+        // Batches done at the end of each epoch.
+        let mut ends = vec![0];
+        for epoch in 0..training.epochs {
+            let batches = batching.epoch(&lengths, epoch).len();
+            ends.push(ends[ends.len() - 1] + batches);
+        }
+        let steps_of = |batches: f64| (batches / training.accumulation as f64).ceil() as u64;
+        let mut steps = steps_of(ends[ends.len() - 1] as f64);
+        if let Some(most) = training.max_steps {
+            steps = steps.min(most as u64);
+        }
+        let every = training.evaluate_every_epochs;
+        let evaluations = (training.epochs as f64 / every).floor() as u64;
+        let at = |evaluation: u64| {
+            let epochs = evaluation as f64 * every;
+            let whole = (epochs.floor() as usize).min(ends.len() - 1);
+            let next = (whole + 1).min(ends.len() - 1);
+            let part = (epochs - whole as f64) * (ends[next] - ends[whole]) as f64;
+            steps_of(ends[whole] as f64 + part)
+        };
+        let mut evaluate_at: Vec<u64> = (1..=evaluations).map(at).collect();
+        evaluate_at.dedup();
+        Self {
+            batching,
+            steps,
+            evaluate_at,
+        }
+    }
+
+    /// The stream of training batches from a position on; it does not end.
+    fn loader(
+        &self,
+        examples: Arc<Vec<Example>>,
+        start: &Position,
+        run_dir: &Path,
+    ) -> Result<BatchLoader<FinetuneBatch>> {
+        let cursor = serde_json::from_value(start.resume.clone());
+        let cursor: Cursor = cursor.map_err(|error| Error::Weights {
+            path: run_dir.to_path_buf(),
+            problem: format!("the checkpoint's position cannot be read ({error})"),
+            help: "start the run anew in another run_dir".into(),
+        })?;
+        let batching = self.batching;
+        let lengths: Arc<Vec<usize>> = Arc::new(examples.iter().map(Example::length).collect());
+        Ok(BatchLoader::new(self.steps as usize, move || {
+            let (examples, lengths) = (examples.clone(), lengths.clone());
+            let batches = (cursor.epoch..).flat_map(move |epoch| {
+                let skip = if epoch == cursor.epoch {
+                    cursor.batch
+                } else {
+                    0
+                };
+                let batches = batching.epoch(&lengths, epoch);
+                let last = batches.len();
+                let numbered = batches.into_iter().enumerate().skip(skip);
+                numbered.map(move |(index, batch)| {
+                    let after = match index + 1 {
+                        done if done == last => Cursor {
+                            epoch: epoch + 1,
+                            batch: 0,
+                        },
+                        done => Cursor { epoch, batch: done },
+                    };
+                    (batch, after)
+                })
+            });
+            Box::new(
+                batches.map(move |(batch, after)| FinetuneBatch::new(&examples, &batch, after)),
+            )
+        }))
+    }
+}
+
+/// Puts the finished model into place, scores it on the test file, and says what it came to.
+fn finish(
+    config: &FinetuneConfig,
+    outcome: &Outcome,
+    best: MetricInfo,
+    test: Option<&Path>,
+) -> Result<()> {
+    let run_dir = &config.run_dir;
+    let shown = run_dir.display();
+    if outcome.ending == Ending::Interrupted {
+        let mut text = format!("\nStopped after step {}.\n", outcome.step);
+        if let Some(checkpoint) = &outcome.checkpoint {
+            text += &format!("checkpoint  {}\n", checkpoint.display());
+        }
+        return say(text + "go on       the same command with --resume");
+    }
+    // The best model where one was chosen by name or by stopping early; else the last.
+    let chosen = config.training.best_metric.is_some()
+        || config.training.early_stopping_evaluations.is_some();
+    let model = run_dir.join("model");
+    let from = match (&outcome.checkpoint, chosen && run_dir.join("best").is_dir()) {
+        (_, true) => Some(run_dir.join("best")),
+        (checkpoint, false) => checkpoint.clone(),
+    };
+    if let Some(from) = &from {
+        publish(from, &model)?;
+    }
+    let mut results = Map::new();
+    let mut text = match outcome.ending {
+        Ending::EarlyStopped => format!("\nStopped early, after step {}.\n", outcome.step),
+        _ => format!("\nTrained {} steps.\n", outcome.step),
+    };
+    if let Some(valid) = &outcome.valid {
+        let report = Report {
+            values: valid.values.clone(),
+            details: Map::new(),
+        };
+        results.insert("valid".into(), values(&report));
+        text += &format!("\nheld-out rows, last evaluation\n{}\n", readable(&report));
+    }
+    if let Some(test) = test {
+        let args = ModelArgs {
+            model: model.clone(),
+            overrides: Vec::new(),
+            text: None,
+            text_pair: None,
+            label: None,
+            max_seq_length: None,
+            batch_tokens: config.training.batch_tokens,
+            backend: BackendArgs {
+                backend: None,
+                compute: None,
+            },
+            json: false,
+        };
+        let (report, _) = evaluate_file(&args, test, &config.backend, config.data.bad_rows)?;
+        text += &format!("\ntest rows\n{}\n", readable(&report));
+        results.insert("test".into(), values(&report));
+    }
+    let results = format!("{:#}\n", Value::Object(results));
+    write_atomically(&run_dir.join(RESULTS), results.as_bytes())?;
+    text += &format!("\nmodel       {shown}/model   (transformers: from_pretrained)\n");
+    if outcome.valid.is_some() {
+        text += &format!("best        {shown}/best    (by {})\n", best.name);
+    }
+    say(text
+        + &format!(
+            "numbers     {shown}/metrics.jsonl, {shown}/{RESULTS}\n\n\
+             Try it:\n  cargo run --release -p bert-finetune -- predict --model {shown}/model --input -"
+        ))
+}
+
+fn values(report: &Report) -> Value {
+    let values = report.values.iter();
+    let values = values.map(|(name, value)| (name.to_string(), json!(value)));
+    Value::Object(values.collect())
+}
+
+/// The model files of a checkpoint, or of the best model, as a directory of their own.
+fn publish(from: &Path, model: &Path) -> Result<()> {
+    write_directory_atomically(model, |directory| {
+        for name in [
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "vocab.txt",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "finetune.json",
+        ] {
+            let file = from.join(name);
+            std::fs::copy(&file, directory.join(name)).map_err(Error::io("copy", &file))?;
+        }
+        Ok(())
+    })
+}

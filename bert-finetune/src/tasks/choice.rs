@@ -1,0 +1,270 @@
+//! One of several answers (Devlin et al. 2019, section 4.4).
+//!
+//! Each choice makes a sequence of its own: `[CLS] question [SEP] choice [SEP]`, or with a context
+//! `[CLS] context [SEP] question choice [SEP]`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bert_core::error::Result;
+use bert_core::train::MetricInfo;
+use bert_core::weights::Head;
+use serde_json::{Map, Value, json};
+
+use super::encoder::Encoder;
+use super::row::{self, Input, Origin, not_empty};
+use super::targets::Classes;
+use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
+use crate::config::TaskConfig;
+use crate::data::input::{Records, read};
+use crate::data::table::Row;
+use crate::examples::{Example, Target};
+use crate::model::{HeadKind, LossKind};
+
+/// Choosing an answer.
+#[derive(Debug, Clone)]
+pub struct ChoiceTask;
+
+/// A question with its choices.
+#[derive(Debug, Clone)]
+pub struct Record {
+    origin: Origin,
+    sequences: Vec<Input>,
+    choices: Vec<String>,
+    gold: Option<usize>,
+}
+
+impl Record {
+    fn new(config: &TaskConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
+        let TaskConfig::MultipleChoice {
+            question,
+            context,
+            choices,
+            label,
+        } = config
+        else {
+            unreachable!("{} has a task of its own", config.name());
+        };
+        let origin = Origin::of(path, row);
+        let (choices, sequences) = if row.fields.contains_key("input_ids") {
+            (Vec::new(), ids(row, path)?)
+        } else {
+            let choices = texts(row, path, choices)?;
+            let question = not_empty(row, path, question)?;
+            let context = context.as_ref().map(|key| not_empty(row, path, key));
+            let context = context.transpose()?;
+            let sequences = choices.iter().map(|choice| match context {
+                Some(context) => Input::Text(context.into(), Some(format!("{question} {choice}"))),
+                None => Input::Text(question.into(), Some(choice.clone())),
+            });
+            let sequences = sequences.collect();
+            (choices, sequences)
+        };
+        if sequences.len() < 2 {
+            let problem = format!("{} choice(s)", sequences.len());
+            return Err(origin.error(problem, "give at least two"));
+        }
+        let value = row::gold(row, path, label, gold)?;
+        let value = value.map(|value| {
+            chosen(value, &choices)
+                .filter(|&choice| choice < sequences.len())
+                .ok_or_else(|| {
+                    origin.error(
+                        format!("\"{label}\" is {value}, which is none of the choices"),
+                        "give the number of the right choice, from 0, its letter, or its text",
+                    )
+                })
+        });
+        Ok(Self {
+            gold: value.transpose()?,
+            origin,
+            sequences,
+            choices,
+        })
+    }
+}
+
+/// The choices: an array of texts, or the texts of several columns.
+fn texts(row: &Row, path: &Arc<Path>, key: &str) -> Result<Vec<String>> {
+    match row.fields.get(key) {
+        Some(Value::Array(values)) => {
+            let texts: Option<Vec<String>> = values.iter().map(row::label).collect();
+            texts.ok_or_else(|| {
+                let problem = format!("\"{key}\" is not an array of texts, none of them empty");
+                Origin::of(path, row).error(problem, "give a string for each choice")
+            })
+        }
+        Some(_) => Err(Origin::of(path, row).error(
+            format!("\"{key}\" is not an array"),
+            "give an array of texts, or name the columns of the choices: \"choices\": \"a,b,c\"",
+        )),
+        None => {
+            let columns = key.split(',').map(str::trim);
+            let texts = columns.map(|column| not_empty(row, path, column).map(str::to_string));
+            texts.collect()
+        }
+    }
+}
+
+/// Arrays of `input_ids`, one for each choice.
+fn ids(row: &Row, path: &Arc<Path>) -> Result<Vec<Input>> {
+    let list = |key: &str| row.fields.get(key).and_then(Value::as_array).cloned();
+    let types = list("token_type_ids");
+    let all = list("input_ids").unwrap_or_default();
+    let one = |(index, ids): (usize, Value)| {
+        let mut of_choice = Map::from_iter([("input_ids".to_string(), ids)]);
+        if let Some(types) = types.as_ref().and_then(|types| types.get(index)) {
+            of_choice.insert("token_type_ids".into(), types.clone());
+        }
+        let row = Row {
+            line: row.line,
+            fields: of_choice,
+        };
+        row::input(&row, path, "", None)
+    };
+    all.into_iter().enumerate().map(one).collect()
+}
+
+/// Which choice a label means.
+fn chosen(value: &Value, choices: &[String]) -> Option<usize> {
+    let text = row::label(value)?;
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    if let Some(place) = choices.iter().position(|choice| *choice == text) {
+        return Some(place);
+    }
+    match text.as_bytes() {
+        [letter] if letter.is_ascii_alphabetic() => {
+            Some(usize::from(letter.to_ascii_uppercase() - b'A'))
+        }
+        _ => None,
+    }
+}
+
+impl Task for ChoiceTask {
+    type Record = Record;
+    type Layout = ();
+
+    fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+        let rows = read(path, "question")?;
+        let (config, path): (TaskConfig, Arc<Path>) = (config.clone(), path.into());
+        Ok(Box::new(
+            rows.map(move |row| Record::new(&config, &path, &row?, gold)),
+        ))
+    }
+
+    fn learn(_: &TaskConfig, _: &[Record], _: Classes) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn of_head(_: &TaskConfig, _: &Head) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn head(&self) -> Head {
+        Head::new(self.kind().architecture())
+    }
+
+    fn kind(&self) -> HeadKind {
+        HeadKind::Choice
+    }
+
+    fn loss(&self) -> LossKind {
+        LossKind::OverSequences
+    }
+
+    fn outputs(&self) -> usize {
+        1
+    }
+
+    fn encode(&self, encoder: &Encoder, record: &Record) -> Result<(Vec<Example>, ())> {
+        let sequences = record.sequences.iter();
+        let sequences = sequences.map(|input| encoder.sequence(input, &record.origin));
+        let rows = record.sequences.len();
+        let target = record.gold.map(|gold| {
+            let mut values = vec![0.0; rows];
+            values[gold] = 1.0;
+            Target {
+                values,
+                weight: 1.0,
+                classes: Vec::new(),
+            }
+        });
+        let example = Example {
+            sequences: sequences.collect::<Result<_>>()?,
+            tokens: Vec::new(),
+            rows,
+            target,
+        };
+        Ok((vec![example], ()))
+    }
+
+    fn answer(&self, record: &Record, (): &(), scores: &[Vec<f32>]) -> Answer {
+        let scores = &scores[0];
+        let probabilities = softmax(scores);
+        let best = argmax(scores);
+        let mut json = Map::new();
+        if let Some(id) = &record.origin.id {
+            json.insert("id".into(), id.clone());
+        }
+        json.insert("choice".into(), json!(best));
+        let text = record.choices.get(best);
+        if let Some(text) = text {
+            json.insert("text".into(), json!(text));
+        }
+        json.insert("score".into(), json!(probabilities[best]));
+        json.insert("probabilities".into(), json!(probabilities));
+        json.insert("logits".into(), json!(scores));
+        let text = text.map(|text| format!(" {text}")).unwrap_or_default();
+        let readable = format!("{best}{text} {:.2} %", 100.0 * probabilities[best]);
+        Answer { json, readable }
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        vec![higher("accuracy")]
+    }
+
+    fn scorer(&self) -> Box<dyn Scorer<Self>> {
+        Box::new(ChoiceScorer { right: 0, all: 0 })
+    }
+}
+
+struct ChoiceScorer {
+    right: u64,
+    all: u64,
+}
+
+impl Scorer<ChoiceTask> for ChoiceScorer {
+    fn add(&mut self, record: &Record, (): &(), scores: &[Vec<f32>]) {
+        if let Some(gold) = record.gold {
+            self.all += 1;
+            self.right += u64::from(argmax(&scores[0]) == gold);
+        }
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            values: vec![("accuracy", self.right as f64 / self.all.max(1) as f64)],
+            details: Map::from_iter([("rows".into(), json!(self.all))]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_a_number_a_letter_or_a_text() {
+        let choices = ["red", "B", "7 up"].map(String::from);
+        let chosen = |value: Value| chosen(&value, &choices);
+        assert_eq!(chosen(json!(2)), Some(2));
+        assert_eq!(chosen(json!("2")), Some(2));
+        assert_eq!(chosen(json!("red")), Some(0));
+        assert_eq!(chosen(json!("c")), Some(2));
+        // A text that is a choice is that choice before it is a letter.
+        assert_eq!(chosen(json!("B")), Some(1));
+        assert_eq!(chosen(json!("green")), None);
+    }
+}

@@ -1,0 +1,638 @@
+//! An answer within a passage (Devlin et al. 2019, sections 4.2 and 4.3), with or without questions that have none.
+//!
+//! A passage that is longer than the model is read in windows; scores are compared across them as they are, and only
+//! where a window shows most around the token that an answer begins with.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bert_core::error::Result;
+use bert_core::train::MetricInfo;
+use bert_core::weights::Head;
+use serde_json::{Map, Value, json};
+
+use super::encoder::Encoder;
+use super::row::{self, Input, Origin, not_empty};
+use super::targets::Classes;
+use super::tokens::Characters;
+use super::windows::{has_most_context, passage_windows};
+use super::{Answer, Report, Scorer, Task, higher};
+use crate::config::TaskConfig;
+use crate::data::input::{Records, read};
+use crate::data::squad;
+use crate::data::table::Row;
+use crate::examples::{Example, Sequence, Target};
+use crate::metrics::squad::{Answered, SquadScores};
+use crate::model::{HeadKind, LossKind};
+
+/// Answering questions.
+#[derive(Debug, Clone)]
+pub struct QuestionTask {
+    doc_stride: usize,
+    null_threshold: f64,
+    max_answer_tokens: usize,
+    max_query_tokens: usize,
+    n_best: usize,
+    /// Whether a question may have no answer.
+    unanswerable: bool,
+}
+
+/// A question about a passage.
+#[derive(Debug, Clone)]
+pub struct Record {
+    origin: Origin,
+    asked: Asked,
+    gold: Option<Gold>,
+}
+
+#[derive(Debug, Clone)]
+enum Asked {
+    Text { question: String, context: Arc<str> },
+    Ids(Sequence),
+}
+
+/// The right answers; none where the question has none.
+#[derive(Debug, Clone, PartialEq)]
+struct Gold(Vec<squad::Answer>);
+
+/// How a passage became windows.
+#[derive(Debug, Clone)]
+pub struct Passage {
+    /// Where each of its tokens stands in it, in characters; empty where it was given as ids.
+    places: Vec<(usize, usize)>,
+    /// Its tokens that each window shows.
+    windows: Vec<Range<usize>>,
+    /// How many tokens stand before the passage in a window.
+    before: usize,
+}
+
+/// An answer that scores give.
+#[derive(Debug, Clone, PartialEq)]
+struct Candidate {
+    score: f32,
+    window: usize,
+    /// Its tokens in the passage, the last one included.
+    tokens: (usize, usize),
+}
+
+impl Record {
+    fn of_squad(path: &Arc<Path>, question: squad::Question, gold: bool) -> Self {
+        let known = !question.answers.is_empty() || question.is_impossible;
+        Self {
+            origin: Origin {
+                path: path.clone(),
+                line: question.line,
+                id: Some(question.id.into()),
+            },
+            asked: Asked::Text {
+                question: question.question,
+                context: question.context,
+            },
+            gold: (gold && known).then_some(Gold(question.answers)),
+        }
+    }
+
+    /// A row with `question` and `context`, and where the right answers are wanted `answers` as the rows of the datasets
+    /// library have them: `{"text": […], "answer_start": […]}`, or an array of `{"text", "answer_start"}`.
+    fn of_row(path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
+        let origin = Origin::of(path, row);
+        if row.fields.contains_key("input_ids") {
+            let Input::Ids(sequence) = row::input(row, path, "", None)? else {
+                unreachable!("a row of ids gives ids");
+            };
+            return Ok(Self {
+                origin,
+                asked: Asked::Ids(sequence),
+                gold: None,
+            });
+        }
+        let question = not_empty(row, path, "question")?.to_string();
+        let context: Arc<str> = not_empty(row, path, "context")?.into();
+        let value = row::gold(row, path, "answers", gold)?;
+        let value = value.map(|value| {
+            let answers = answers_of(value).ok_or_else(|| {
+                origin.error(
+                    "answers are not {\"text\": […], \"answer_start\": […]}",
+                    "give both arrays, empty where the question has no answer",
+                )
+            })?;
+            let characters = Characters::new(&context);
+            for answer in &answers {
+                let end = answer.start + answer.text.chars().count();
+                let found = characters.slice((answer.start, end));
+                if answer.text.is_empty() || found != answer.text {
+                    return Err(origin.error(
+                        format!(
+                            "the answer \"{}\" is not at its offset {}, where the context has \"{found}\"",
+                            answer.text, answer.start
+                        ),
+                        "mend answer_start, counted in characters, or set data.bad_rows to \"skip\"",
+                    ));
+                }
+            }
+            Ok(Gold(answers))
+        });
+        Ok(Self {
+            gold: value.transpose()?,
+            origin,
+            asked: Asked::Text { question, context },
+        })
+    }
+}
+
+fn answers_of(value: &Value) -> Option<Vec<squad::Answer>> {
+    let answer = |text: &Value, start: &Value| {
+        Some(squad::Answer {
+            text: text.as_str()?.to_string(),
+            start: usize::try_from(start.as_u64()?).ok()?,
+        })
+    };
+    match value {
+        Value::Array(answers) => {
+            let answers = answers.iter();
+            let answers = answers.map(|a| answer(a.get("text")?, a.get("answer_start")?));
+            answers.collect()
+        }
+        Value::Object(columns) => {
+            let texts = columns.get("text")?.as_array()?;
+            let starts = columns.get("answer_start")?.as_array()?;
+            let pairs = texts
+                .iter()
+                .zip(starts)
+                .map(|(text, start)| answer(text, start));
+            pairs
+                .collect::<Option<Vec<_>>>()
+                .filter(|answers| answers.len() == texts.len() && texts.len() == starts.len())
+        }
+        _ => None,
+    }
+}
+
+impl QuestionTask {
+    fn new(config: &TaskConfig, unanswerable: bool) -> Self {
+        let TaskConfig::QuestionAnswering {
+            doc_stride,
+            null_threshold,
+            max_answer_tokens,
+            max_query_tokens,
+            n_best,
+            ..
+        } = *config
+        else {
+            unreachable!("{} has a task of its own", config.name());
+        };
+        Self {
+            doc_stride,
+            null_threshold,
+            max_answer_tokens,
+            max_query_tokens,
+            n_best,
+            unanswerable,
+        }
+    }
+
+    /// The best answers, best first, and the score of there being none.
+    fn candidates(&self, passage: &Passage, scores: &[Vec<f32>]) -> (Vec<Candidate>, f32) {
+        let mut candidates = Vec::new();
+        let mut null = f32::INFINITY;
+        for (window, scores) in scores.iter().enumerate() {
+            let score = |token: usize, column: usize| scores[2 * token + column];
+            null = null.min(score(0, 0) + score(0, 1));
+            let shown = &passage.windows[window];
+            let row = |token: usize| token - shown.start + passage.before;
+            let mut of_window = Vec::new();
+            for first in shown.clone() {
+                if !has_most_context(&passage.windows, window, first) {
+                    continue;
+                }
+                let after = shown.end.min(first + self.max_answer_tokens);
+                of_window.extend((first..after).map(|last| Candidate {
+                    score: score(row(first), 0) + score(row(last), 1),
+                    window,
+                    tokens: (first, last),
+                }));
+            }
+            candidates.append(&mut of_window);
+        }
+        let better = |a: &Candidate, b: &Candidate| {
+            b.score.total_cmp(&a.score).then(a.tokens.cmp(&b.tokens))
+        };
+        if candidates.len() > self.n_best {
+            candidates.select_nth_unstable_by(self.n_best, better);
+            candidates.truncate(self.n_best);
+        }
+        candidates.sort_by(better);
+        (candidates, null)
+    }
+
+    /// How much more likely it is that there is no answer than that the best one is right, as a difference of scores.
+    fn no_answer_score(best: Option<&Candidate>, null: f32) -> f64 {
+        best.map_or(f64::MAX, |best| f64::from(null - best.score))
+    }
+
+    fn answers_nothing(&self, best: Option<&Candidate>, null: f32) -> bool {
+        best.is_none()
+            || (self.unanswerable && Self::no_answer_score(best, null) > self.null_threshold)
+    }
+
+    fn windows_of_text(
+        &self,
+        encoder: &Encoder,
+        record: &Record,
+        question: &str,
+        context: &str,
+    ) -> Result<(Vec<Example>, Passage)> {
+        let tokenizer = &encoder.tokenizer;
+        let special = tokenizer.special();
+        let mut query = Vec::new();
+        tokenizer.append_ids(question, &mut query)?;
+        if query.len() > self.max_query_tokens {
+            query.truncate(self.max_query_tokens);
+            encoder.count_truncated();
+        }
+        let encoding = tokenizer.encode(context, None)?;
+        let inner = 1..encoding.input_ids.len() - 1;
+        let tokens = &encoding.input_ids[inner.clone()];
+        let places = encoding.offsets[inner].to_vec();
+        let room = encoder.max_tokens.saturating_sub(query.len() + 3);
+        if room == 0 || tokens.is_empty() {
+            let help = "shorten the question, or raise training.max_seq_length";
+            return Err(record
+                .origin
+                .error("there is no room for the context", help));
+        }
+        let windows = passage_windows(tokens.len(), room, self.doc_stride);
+        let span = match &record.gold {
+            Some(Gold(answers)) => match answers.first() {
+                Some(answer) => Some(Some(self.tokens_of(answer, &places, record)?)),
+                None => Some(None),
+            },
+            None => None,
+        };
+        let before = query.len() + 2;
+        let examples = windows.iter().map(|window| {
+            let mut input_ids = vec![special.cls];
+            input_ids.extend_from_slice(&query);
+            input_ids.push(special.sep);
+            input_ids.extend_from_slice(&tokens[window.clone()]);
+            input_ids.push(special.sep);
+            let mut token_type_ids = vec![0; before];
+            token_type_ids.resize(input_ids.len(), 1);
+            let rows = input_ids.len();
+            let target = span.map(|span| {
+                // Where the window does not show all of the answer, it points to [CLS].
+                let inside =
+                    span.filter(|(first, last)| window.contains(first) && window.contains(last));
+                let row = |token| token - window.start + before;
+                let (first, last) = inside.map_or((0, 0), |(first, last)| (row(first), row(last)));
+                let mut values = vec![0.0; 2 * rows];
+                values[2 * first] = 1.0;
+                values[2 * last + 1] = 1.0;
+                Target {
+                    values,
+                    // The loss is the mean of both ends'.
+                    weight: 2.0,
+                    classes: Vec::new(),
+                }
+            });
+            Example {
+                sequences: vec![Sequence {
+                    input_ids,
+                    token_type_ids,
+                }],
+                tokens: Vec::new(),
+                rows,
+                target,
+            }
+        });
+        let examples = examples.collect();
+        Ok((
+            examples,
+            Passage {
+                places,
+                windows,
+                before,
+            },
+        ))
+    }
+
+    /// The first and the last token of an answer.
+    fn tokens_of(
+        &self,
+        answer: &squad::Answer,
+        places: &[(usize, usize)],
+        record: &Record,
+    ) -> Result<(usize, usize)> {
+        let (start, end) = (answer.start, answer.start + answer.text.chars().count());
+        let within = |(from, to): &(usize, usize)| *to > start && *from < end;
+        let first = places.iter().position(within);
+        let last = places.iter().rposition(within);
+        first.zip(last).ok_or_else(|| {
+            let problem = format!("the answer \"{}\" has no token", answer.text);
+            let help = "mend the row, or set data.bad_rows to \"skip\"";
+            record.origin.error(problem, help)
+        })
+    }
+}
+
+impl Task for QuestionTask {
+    type Record = Record;
+    type Layout = Passage;
+
+    fn read(_: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+        let at: Arc<Path> = path.into();
+        if crate::data::open::extension(path) == "json" {
+            let file = squad::questions(path)?;
+            let problems = file.problems.into_iter().map(Err);
+            let questions = file.questions.into_iter();
+            let records = questions.map(move |question| {
+                let record = Record::of_squad(&at, question, gold);
+                if gold && record.gold.is_none() {
+                    let help = "give answers, or is_impossible";
+                    return Err(record.origin.error("the question has no answers", help));
+                }
+                Ok(record)
+            });
+            return Ok(Box::new(problems.chain(records)));
+        }
+        let rows = read(path, "question")?;
+        Ok(Box::new(
+            rows.map(move |row| Record::of_row(&at, &row?, gold)),
+        ))
+    }
+
+    fn learn(config: &TaskConfig, records: &[Record], _: Classes) -> Result<Self> {
+        let mut golds = records.iter().filter_map(|record| record.gold.as_ref());
+        let without = golds.any(|Gold(answers)| answers.is_empty());
+        Ok(Self::new(config, config.unanswerable().unwrap_or(without)))
+    }
+
+    fn of_head(config: &TaskConfig, _: &Head) -> Result<Self> {
+        Ok(Self::new(config, config.unanswerable().unwrap_or(false)))
+    }
+
+    fn resolve(&self, config: &TaskConfig) -> TaskConfig {
+        let mut config = config.clone();
+        if let TaskConfig::QuestionAnswering { unanswerable, .. } = &mut config {
+            *unanswerable = Some(self.unanswerable);
+        }
+        config
+    }
+
+    fn head(&self) -> Head {
+        Head::new(self.kind().architecture())
+    }
+
+    fn kind(&self) -> HeadKind {
+        HeadKind::Questions
+    }
+
+    fn loss(&self) -> LossKind {
+        LossKind::OverTokens
+    }
+
+    fn outputs(&self) -> usize {
+        2
+    }
+
+    fn encode(&self, encoder: &Encoder, record: &Record) -> Result<(Vec<Example>, Passage)> {
+        let sequence = match &record.asked {
+            Asked::Text { question, context } => {
+                return self.windows_of_text(encoder, record, question, context);
+            }
+            Asked::Ids(sequence) => {
+                encoder.sequence(&Input::Ids(sequence.clone()), &record.origin)?
+            }
+        };
+        // The passage is the second segment without its [SEP]; of one segment, all between [CLS] and [SEP].
+        let rows = sequence.input_ids.len();
+        let second = sequence.token_type_ids.iter().position(|id| *id == 1);
+        let before = second.unwrap_or(1).min(rows);
+        let shown = rows.saturating_sub(before + 1);
+        let example = Example {
+            sequences: vec![sequence],
+            tokens: Vec::new(),
+            rows,
+            target: None,
+        };
+        let passage = Passage {
+            places: Vec::new(),
+            windows: std::iter::once(0..shown).collect(),
+            before,
+        };
+        Ok((vec![example], passage))
+    }
+
+    fn answer(&self, record: &Record, passage: &Passage, scores: &[Vec<f32>]) -> Answer {
+        let (candidates, null) = self.candidates(passage, scores);
+        let best = candidates.first();
+        let mut all: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
+        if self.unanswerable {
+            all.push(null);
+        }
+        let probabilities = super::softmax(&all);
+        let shown = |candidate: &Candidate, probability: f64| {
+            let mut answer = place_of(record, passage, candidate);
+            answer.insert("score".into(), json!(candidate.score));
+            answer.insert("probability".into(), json!(probability));
+            answer
+        };
+        let listed = candidates.iter().zip(&probabilities);
+        let listed: Vec<Map<String, Value>> =
+            listed.map(|(candidate, p)| shown(candidate, *p)).collect();
+
+        let mut json = Map::new();
+        if let Some(id) = &record.origin.id {
+            json.insert("id".into(), id.clone());
+        }
+        let nothing = self.answers_nothing(best, null);
+        let readable;
+        if let (false, Some(answer)) = (nothing, listed.first()) {
+            json.extend(answer.clone());
+            let percent = 100.0 * probabilities[0];
+            readable = match answer.get("answer").and_then(Value::as_str) {
+                Some(text) => format!("{text} {percent:.2} %"),
+                None => format!(
+                    "tokens {} to {} {percent:.2} %",
+                    answer["start_token"], answer["end_token"]
+                ),
+            };
+        } else {
+            json.insert("answer".into(), json!(""));
+            json.insert("score".into(), json!(null));
+            let probability = probabilities.last().filter(|_| self.unanswerable);
+            json.insert("probability".into(), json!(probability));
+            readable = "no answer".into();
+        }
+        json.insert(
+            "no_answer_score".into(),
+            json!(Self::no_answer_score(best, null)),
+        );
+        json.insert("n_best".into(), json!(listed));
+        let window = best.map_or(0, |best| best.window);
+        let logits: Vec<&[f32]> = scores[window].chunks(2).collect();
+        json.insert("logits".into(), json!(logits));
+        Answer { json, readable }
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        ["f1", "exact_match"].map(higher).to_vec()
+    }
+
+    fn scorer(&self) -> Box<dyn Scorer<Self>> {
+        Box::new(QuestionScorer {
+            task: self.clone(),
+            answered: Vec::new(),
+        })
+    }
+}
+
+/// Where an answer stands, and its text: the exact slice of the passage.
+fn place_of(record: &Record, passage: &Passage, candidate: &Candidate) -> Map<String, Value> {
+    let (first, last) = candidate.tokens;
+    let mut answer = Map::new();
+    match &record.asked {
+        Asked::Text { context, .. } => {
+            let (start, end) = (passage.places[first].0, passage.places[last].1);
+            let text = Characters::new(context).slice((start, end)).to_string();
+            answer.insert("answer".into(), text.into());
+            answer.insert("start".into(), json!(start));
+            answer.insert("end".into(), json!(end));
+        }
+        Asked::Ids(_) => {
+            answer.insert("start_token".into(), json!(first + passage.before));
+            answer.insert("end_token".into(), json!(last + passage.before));
+        }
+    }
+    answer
+}
+
+struct QuestionScorer {
+    task: QuestionTask,
+    answered: Vec<Answered<'static>>,
+}
+
+impl Scorer<QuestionTask> for QuestionScorer {
+    fn add(&mut self, record: &Record, passage: &Passage, scores: &[Vec<f32>]) {
+        let Some(Gold(answers)) = &record.gold else {
+            return;
+        };
+        let (candidates, null) = self.task.candidates(passage, scores);
+        let best = candidates.first();
+        let text = best.map(|best| place_of(record, passage, best));
+        let text = text.and_then(|place| Some(place.get("answer")?.as_str()?.to_string()));
+        let best_answer = text.unwrap_or_default();
+        self.answered.push(Answered {
+            id: "",
+            prediction: match self.task.answers_nothing(best, null) {
+                true => String::new(),
+                false => best_answer.clone(),
+            },
+            best_answer,
+            golds: answers.iter().map(|answer| answer.text.clone()).collect(),
+            no_answer_score: QuestionTask::no_answer_score(best, null),
+        });
+    }
+
+    fn report(&self) -> Report {
+        let scores = SquadScores::new(&self.answered);
+        let details = match serde_json::to_value(&scores) {
+            Ok(Value::Object(details)) => details,
+            _ => Map::new(),
+        };
+        let of_report = |name: &&String| !["f1", "exact_match"].contains(&name.as_str());
+        let details = details
+            .iter()
+            .filter(|(name, value)| of_report(name) && !value.is_null());
+        Report {
+            values: vec![("f1", scores.f1), ("exact_match", scores.exact_match)],
+            details: details
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(unanswerable: bool) -> QuestionTask {
+        QuestionTask {
+            doc_stride: 2,
+            null_threshold: 0.5,
+            max_answer_tokens: 2,
+            max_query_tokens: 8,
+            n_best: 3,
+            unanswerable,
+        }
+    }
+
+    /// A passage of four tokens in windows of three, two tokens of question before them.
+    fn passage() -> Passage {
+        Passage {
+            places: vec![(0, 1), (1, 2), (2, 3), (3, 4)],
+            windows: vec![0..3, 2..4],
+            before: 2,
+        }
+    }
+
+    /// Scores of a window: of its start tokens, then of its end tokens.
+    fn window(starts: &[f32], ends: &[f32]) -> Vec<f32> {
+        starts
+            .iter()
+            .zip(ends)
+            .flat_map(|(s, e)| [*s, *e])
+            .collect()
+    }
+
+    #[test]
+    fn scores_are_compared_across_windows_and_the_null_score_is_the_least() {
+        let first = window(
+            &[1.0, 9.0, 0.0, 2.0, 0.0, 9.0],
+            &[1.5, 9.0, 0.0, 0.0, 3.0, 9.0],
+        );
+        let second = window(&[0.5, 9.0, 0.0, 4.0, 9.0], &[0.25, 9.0, 0.0, 2.5, 9.0]);
+        let (best, null) = task(true).candidates(&passage(), &[first, second]);
+        assert_eq!(null, 0.75);
+        // Token 3 alone, from the second window; tokens 1 to 2; question and [SEP] never.
+        assert_eq!(
+            (best[0].score, best[0].window, best[0].tokens),
+            (6.5, 1, (3, 3))
+        );
+        assert_eq!(
+            (best[1].score, best[1].window, best[1].tokens),
+            (5.0, 0, (1, 2))
+        );
+        assert_eq!(best.len(), 3);
+    }
+
+    #[test]
+    fn an_answer_is_no_longer_than_allowed_and_never_ends_before_it_begins() {
+        let scores = window(
+            &[0.0, 0.0, 5.0, 0.0, 1.0, 0.0],
+            &[0.0, 0.0, 1.0, 0.0, 5.0, 0.0],
+        );
+        let passage = Passage {
+            windows: std::iter::once(0..3).collect(),
+            ..passage()
+        };
+        let (best, _) = task(false).candidates(&passage, &[scores]);
+        // 0..2 would have 10, and has three tokens.
+        assert_eq!((best[0].score, best[0].tokens), (6.0, (0, 0)));
+    }
+
+    #[test]
+    fn nothing_is_the_answer_only_where_questions_may_have_none() {
+        let best = Candidate {
+            score: 1.0,
+            window: 0,
+            tokens: (0, 0),
+        };
+        assert!(task(true).answers_nothing(Some(&best), 1.75));
+        assert!(!task(true).answers_nothing(Some(&best), 1.5));
+        assert!(!task(false).answers_nothing(Some(&best), 9.0));
+        assert!(task(false).answers_nothing(None, 0.0));
+    }
+}

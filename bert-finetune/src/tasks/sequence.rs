@@ -1,0 +1,516 @@
+//! One answer for a text or a pair: a class, several labels, or a number (Devlin et al. 2019, section 4.1).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bert_core::error::{Error, Result};
+use bert_core::train::MetricInfo;
+use bert_core::weights::{Head, ProblemType};
+use serde_json::{Map, Value, json};
+
+use super::encoder::Encoder;
+use super::row::{self, Input, Origin};
+use super::targets::{ClassTargets, Classes};
+use super::{Answer, Report, Scorer, Task, argmax, higher, lower, softmax};
+use crate::config::TaskConfig;
+use crate::data::input::{Records, read};
+use crate::data::labels::Labels;
+use crate::data::table::Row;
+use crate::examples::{Example, Target};
+use crate::metrics::confusion::Confusion;
+use crate::metrics::multi_label::MultiLabel;
+use crate::metrics::regression::Correlation;
+use crate::model::{HeadKind, LossKind};
+
+/// Classification, of one label or of several, or regression.
+#[derive(Debug, Clone)]
+pub struct SequenceTask {
+    labels: Arc<Labels>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Classes(ClassTargets),
+    Labels { threshold: f64 },
+    Number,
+}
+
+/// A text or a pair, and what is right.
+#[derive(Debug, Clone)]
+pub struct Record {
+    origin: Origin,
+    input: Input,
+    gold: Option<Gold>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Gold {
+    Class(String),
+    Labels(Vec<String>),
+    Number(f64),
+}
+
+impl Record {
+    fn new(config: &TaskConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
+        let (text, pair, label) = match config {
+            TaskConfig::Classification {
+                text,
+                text_pair,
+                label,
+            }
+            | TaskConfig::MultiLabel {
+                text,
+                text_pair,
+                label,
+                ..
+            }
+            | TaskConfig::Regression {
+                text,
+                text_pair,
+                label,
+            } => (text, text_pair, label),
+            other => unreachable!("{} has a task of its own", other.name()),
+        };
+        let origin = Origin::of(path, row);
+        let value = row::gold(row, path, label, gold)?;
+        let value = value.map(|value| {
+            gold_of(config, value).ok_or_else(|| {
+                let expected = match config {
+                    TaskConfig::MultiLabel { .. } => "an array of names, or names in a string",
+                    TaskConfig::Regression { .. } => "a finite number",
+                    _ => "a name",
+                };
+                origin.error(
+                    format!("\"{label}\" is {value}, not {expected}"),
+                    "mend the row, or set data.bad_rows to \"skip\"",
+                )
+            })
+        });
+        Ok(Self {
+            input: row::input(row, path, text, pair.as_deref())?,
+            gold: value.transpose()?,
+            origin,
+        })
+    }
+}
+
+fn gold_of(config: &TaskConfig, value: &Value) -> Option<Gold> {
+    match config {
+        TaskConfig::MultiLabel { separator, .. } => Some(Gold::Labels(match value {
+            Value::Array(values) => values.iter().map(row::label).collect::<Option<_>>()?,
+            Value::String(text) => {
+                let parts = text.split(separator.as_str()).map(str::trim);
+                let named = parts.filter(|part| !part.is_empty());
+                named.map(str::to_string).collect()
+            }
+            _ => return None,
+        })),
+        TaskConfig::Regression { .. } => {
+            let number = match value {
+                Value::String(text) => text.trim().parse().ok()?,
+                value => value.as_f64()?,
+            };
+            Some(Gold::Number(number)).filter(|_| number.is_finite())
+        }
+        _ => row::label(value).map(Gold::Class),
+    }
+}
+
+impl SequenceTask {
+    fn number_of(&self, label: &str, origin: &Origin) -> Result<usize> {
+        self.labels.get(label).ok_or_else(|| {
+            let nearest = self.labels.nearest(label);
+            let nearest = nearest.map(|name| format!(" (did you mean \"{name}\"?)"));
+            origin.error(
+                format!(
+                    "the label \"{label}\" is not one of the model's{}: {}",
+                    nearest.unwrap_or_default(),
+                    listed(self.labels.names())
+                ),
+                "mend the row, or set data.bad_rows to \"skip\"",
+            )
+        })
+    }
+
+    /// What a record's head should say.
+    fn target(&self, record: &Record) -> Result<Option<Target>> {
+        let Some(gold) = &record.gold else {
+            return Ok(None);
+        };
+        Ok(Some(match (&self.kind, gold) {
+            (Kind::Classes(targets), Gold::Class(label)) => {
+                targets.of([self.number_of(label, &record.origin)?])
+            }
+            (Kind::Labels { .. }, Gold::Labels(given)) => {
+                let mut values = vec![0.0; self.labels.len()];
+                for label in given {
+                    values[self.number_of(label, &record.origin)?] = 1.0;
+                }
+                Target {
+                    weight: values.len() as f64,
+                    values,
+                    classes: Vec::new(),
+                }
+            }
+            (Kind::Number, Gold::Number(number)) => Target {
+                values: vec![*number as f32],
+                weight: 1.0,
+                classes: Vec::new(),
+            },
+            _ => unreachable!("records are read with the task's own configuration"),
+        }))
+    }
+
+    fn probabilities(&self, scores: &[f32]) -> Vec<f64> {
+        match self.kind {
+            Kind::Labels { .. } => scores.iter().map(|&score| sigmoid(score)).collect(),
+            _ => softmax(scores),
+        }
+    }
+}
+
+/// The first few names.
+pub(crate) fn listed(names: &[String]) -> String {
+    let mut text = names
+        .iter()
+        .take(20)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > 20 {
+        text += &format!(" and {} more", names.len() - 20);
+    }
+    text
+}
+
+fn sigmoid(score: f32) -> f64 {
+    1.0 / (1.0 + (-f64::from(score)).exp())
+}
+
+impl Task for SequenceTask {
+    type Record = Record;
+    type Layout = ();
+
+    fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+        let (TaskConfig::Classification { text, .. }
+        | TaskConfig::MultiLabel { text, .. }
+        | TaskConfig::Regression { text, .. }) = config
+        else {
+            unreachable!("{} has a task of its own", config.name());
+        };
+        let rows = read(path, text)?;
+        let (config, path): (TaskConfig, Arc<Path>) = (config.clone(), path.into());
+        Ok(Box::new(
+            rows.map(move |row| Record::new(&config, &path, &row?, gold)),
+        ))
+    }
+
+    fn learn(config: &TaskConfig, records: &[Record], classes: Classes) -> Result<Self> {
+        let golds = records.iter().filter_map(|record| record.gold.as_ref());
+        let names: Vec<&str> = golds
+            .flat_map(|gold| match gold {
+                Gold::Class(label) => std::slice::from_ref(label),
+                Gold::Labels(labels) => labels,
+                Gold::Number(_) => &[],
+            })
+            .map(String::as_str)
+            .collect();
+        let labels = Labels::discover(names.iter().copied());
+        let least = match config {
+            TaskConfig::Classification { .. } => 2,
+            TaskConfig::MultiLabel { .. } => 1,
+            _ => 0,
+        };
+        if labels.len() < least {
+            return Err(Error::Usage {
+                problem: match labels.names() {
+                    [only] => format!("all rows of the training data have the label \"{only}\""),
+                    _ => "no row of the training data has a label".into(),
+                },
+                help: "give data with at least two labels, or check task.label".into(),
+            });
+        }
+        let mut counts = vec![0; labels.len()];
+        for label in names.iter().filter_map(|name| labels.get(name)) {
+            counts[label] += 1;
+        }
+        let kind = match config {
+            TaskConfig::MultiLabel { threshold, .. } => Kind::Labels {
+                threshold: *threshold,
+            },
+            TaskConfig::Regression { .. } => Kind::Number,
+            _ => Kind::Classes(ClassTargets::new(&classes, labels.names(), &counts)?),
+        };
+        Ok(Self {
+            labels: Arc::new(labels),
+            kind,
+        })
+    }
+
+    fn of_head(config: &TaskConfig, head: &Head) -> Result<Self> {
+        let names = head.labels.clone();
+        let labels = Labels::from_names(names).map_err(|problem| Error::Usage {
+            problem: format!("the model's labels: {problem}"),
+            help: "mend id2label in its config.json".into(),
+        })?;
+        let kind = match config {
+            TaskConfig::MultiLabel { threshold, .. } => Kind::Labels {
+                threshold: *threshold,
+            },
+            TaskConfig::Regression { .. } if labels.len() > 1 => {
+                return Err(Error::Usage {
+                    problem: format!("the model has {} outputs, a number is one", labels.len()),
+                    help: "regression on several numbers at once is not supported".into(),
+                });
+            }
+            TaskConfig::Regression { .. } => Kind::Number,
+            _ => {
+                let counts = vec![0; labels.len()];
+                Kind::Classes(ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?)
+            }
+        };
+        Ok(Self {
+            labels: Arc::new(labels),
+            kind,
+        })
+    }
+
+    fn head(&self) -> Head {
+        let problem_type = match self.kind {
+            Kind::Classes(_) => ProblemType::SingleLabel,
+            Kind::Labels { .. } => ProblemType::MultiLabel,
+            Kind::Number => ProblemType::Regression,
+        };
+        let mut labels = self.labels.names().to_vec();
+        if let (Kind::Number, true) = (&self.kind, labels.is_empty()) {
+            // transformers counts the outputs by their names.
+            labels.push("LABEL_0".into());
+        }
+        Head {
+            architecture: self.kind().architecture().into(),
+            labels,
+            problem_type: Some(problem_type),
+        }
+    }
+
+    fn kind(&self) -> HeadKind {
+        HeadKind::Sequence
+    }
+
+    fn loss(&self) -> LossKind {
+        match self.kind {
+            Kind::Classes(_) => LossKind::CrossEntropy,
+            Kind::Labels { .. } => LossKind::BinaryCrossEntropy,
+            Kind::Number => LossKind::SquaredError,
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        self.labels.len().max(1)
+    }
+
+    fn encode(&self, encoder: &Encoder, record: &Record) -> Result<(Vec<Example>, ())> {
+        let sequence = encoder.sequence(&record.input, &record.origin)?;
+        let example = Example {
+            sequences: vec![sequence],
+            tokens: Vec::new(),
+            rows: 1,
+            target: self.target(record)?,
+        };
+        Ok((vec![example], ()))
+    }
+
+    fn answer(&self, record: &Record, (): &(), scores: &[Vec<f32>]) -> Answer {
+        let scores = &scores[0];
+        let mut json = Map::new();
+        if let Some(id) = &record.origin.id {
+            json.insert("id".into(), id.clone());
+        }
+        if let Kind::Number = self.kind {
+            json.insert("value".into(), json!(scores[0]));
+            json.insert("logits".into(), json!(scores));
+            let readable = format!("{:.4}", scores[0]);
+            return Answer { json, readable };
+        }
+        let probabilities = self.probabilities(scores);
+        let named = self.labels.names().iter().zip(&probabilities);
+        let percent = |(name, p): (&String, &f64)| format!("{name} {:.2} %", 100.0 * p);
+        let readable = if let Kind::Labels { threshold } = self.kind {
+            let given = named.clone().filter(|(_, p)| **p >= threshold);
+            let names: Vec<&String> = given.clone().map(|(name, _)| name).collect();
+            json.insert("labels".into(), json!(names));
+            let given: Vec<String> = given.map(percent).collect();
+            match given.is_empty() {
+                true => "no label".into(),
+                false => given.join(", "),
+            }
+        } else {
+            let best = argmax(scores);
+            let name = &self.labels.names()[best];
+            json.insert("label".into(), json!(name));
+            json.insert("score".into(), json!(probabilities[best]));
+            percent((name, &probabilities[best]))
+        };
+        let named: Map<String, Value> = named.map(|(name, p)| (name.clone(), json!(p))).collect();
+        json.insert("probabilities".into(), named.into());
+        json.insert("logits".into(), json!(scores));
+        Answer { json, readable }
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        match self.kind {
+            Kind::Classes(_) => ["accuracy", "f1_macro", "f1_weighted", "matthews"]
+                .map(higher)
+                .to_vec(),
+            Kind::Labels { .. } => vec![
+                higher("f1_micro"),
+                higher("f1_macro"),
+                higher("subset_accuracy"),
+                lower("hamming_loss"),
+            ],
+            Kind::Number => vec![
+                higher("pearson"),
+                higher("spearman"),
+                lower("mse"),
+                lower("mae"),
+            ],
+        }
+    }
+
+    fn scorer(&self) -> Box<dyn Scorer<Self>> {
+        let outputs = self.outputs();
+        match self.kind {
+            Kind::Classes(_) => Box::new(ClassScorer {
+                task: self.clone(),
+                confusion: Confusion::new(outputs),
+            }),
+            Kind::Labels { threshold } => Box::new(LabelScorer {
+                task: self.clone(),
+                threshold,
+                labels: MultiLabel::new(outputs),
+            }),
+            Kind::Number => Box::new(NumberScorer {
+                numbers: Correlation::new(),
+            }),
+        }
+    }
+}
+
+struct ClassScorer {
+    task: SequenceTask,
+    confusion: Confusion,
+}
+
+impl Scorer<SequenceTask> for ClassScorer {
+    fn add(&mut self, record: &Record, (): &(), scores: &[Vec<f32>]) {
+        if let Some(Gold::Class(label)) = &record.gold
+            && let Some(gold) = self.task.labels.get(label)
+        {
+            self.confusion.add(gold, argmax(&scores[0]));
+        }
+    }
+
+    fn report(&self) -> Report {
+        class_report(&self.confusion, self.task.labels.names())
+    }
+}
+
+/// The metrics of a confusion matrix, and it.
+pub(super) fn class_report(confusion: &Confusion, names: &[String]) -> Report {
+    let named = names.iter().zip(confusion.per_class());
+    let per_class: Map<String, Value> = named
+        .map(|(name, scores)| (name.clone(), json!(scores)))
+        .collect();
+    let averages = json!({
+        "macro": confusion.macro_average(),
+        "weighted": confusion.weighted_average(),
+        "micro": confusion.micro_average(),
+    });
+    let mut details = Map::new();
+    details.insert("averages".into(), averages);
+    details.insert("per_class".into(), per_class.into());
+    details.insert("labels".into(), json!(names));
+    details.insert("confusion".into(), json!(confusion.rows()));
+    details.insert("rows".into(), json!(confusion.total()));
+    Report {
+        values: vec![
+            ("accuracy", confusion.accuracy()),
+            ("f1_macro", confusion.macro_average().f1),
+            ("f1_weighted", confusion.weighted_average().f1),
+            ("matthews", confusion.matthews()),
+        ],
+        details,
+    }
+}
+
+struct LabelScorer {
+    task: SequenceTask,
+    threshold: f64,
+    labels: MultiLabel,
+}
+
+impl Scorer<SequenceTask> for LabelScorer {
+    fn add(&mut self, record: &Record, (): &(), scores: &[Vec<f32>]) {
+        let Some(Gold::Labels(given)) = &record.gold else {
+            return;
+        };
+        let names = self.task.labels.names().iter();
+        let gold: Vec<bool> = names.map(|name| given.contains(name)).collect();
+        let probabilities = self.task.probabilities(&scores[0]);
+        let predicted = probabilities.iter().map(|p| *p >= self.threshold);
+        self.labels.add(&gold, &predicted.collect::<Vec<_>>());
+    }
+
+    fn report(&self) -> Report {
+        let names = self.task.labels.names();
+        let named = names.iter().zip(self.labels.per_class());
+        let per_label: Map<String, Value> = named
+            .map(|(name, scores)| (name.clone(), json!(scores)))
+            .collect();
+        let mut details = Map::new();
+        details.insert(
+            "averages".into(),
+            json!({
+                "macro": self.labels.macro_average(),
+                "weighted": self.labels.weighted_average(),
+                "micro": self.labels.micro_average(),
+            }),
+        );
+        details.insert("per_class".into(), per_label.into());
+        details.insert("rows".into(), json!(self.labels.total()));
+        Report {
+            values: vec![
+                ("f1_micro", self.labels.micro_average().f1),
+                ("f1_macro", self.labels.macro_average().f1),
+                ("subset_accuracy", self.labels.subset_accuracy()),
+                ("hamming_loss", self.labels.hamming_loss()),
+            ],
+            details,
+        }
+    }
+}
+
+struct NumberScorer {
+    numbers: Correlation,
+}
+
+impl Scorer<SequenceTask> for NumberScorer {
+    fn add(&mut self, record: &Record, (): &(), scores: &[Vec<f32>]) {
+        if let Some(Gold::Number(gold)) = record.gold {
+            self.numbers.add(gold, f64::from(scores[0][0]));
+        }
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            values: vec![
+                ("pearson", self.numbers.pearson()),
+                ("spearman", self.numbers.spearman()),
+                ("mse", self.numbers.mse()),
+                ("mae", self.numbers.mae()),
+            ],
+            details: Map::from_iter([("rows".into(), json!(self.numbers.total()))]),
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! A tag for every word: names, parts of speech (Devlin et al. 2019, section 5.3).
+//!
+//! A word's first piece carries its tag. A sentence that is longer than the model is answered in windows, never cut.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bert_core::error::{Error, Result};
+use bert_core::train::MetricInfo;
+use bert_core::weights::Head;
+use serde_json::{Map, Value, json};
+
+use super::encoder::Encoder;
+use super::row::{self, Input, Origin};
+use super::sequence::{class_report, listed};
+use super::targets::{ClassTargets, Classes};
+use super::windows::word_windows;
+use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
+use crate::config::{Scheme, TaskConfig};
+use crate::data::conll::{Columns, sentences};
+use crate::data::input::{Records, read};
+use crate::data::labels::Labels;
+use crate::data::table::{Row, TableFormat};
+use crate::examples::{Example, Sequence};
+use crate::metrics::confusion::Confusion;
+use crate::metrics::entities::{EntityScores, Span, TagStyle, spans};
+use crate::model::{HeadKind, LossKind};
+
+/// Tagging words.
+#[derive(Debug, Clone)]
+pub struct TokenTask {
+    labels: Arc<Labels>,
+    targets: ClassTargets,
+    /// How tags mark entities; `None` where they mark none.
+    style: Option<TagStyle>,
+}
+
+/// A sentence, and its tags.
+#[derive(Debug, Clone)]
+pub struct Record {
+    origin: Origin,
+    input: Words,
+    gold: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone)]
+enum Words {
+    /// As they stand in the data.
+    Given(Vec<String>),
+    /// What white space and punctuation leave of a text.
+    Of(String),
+    /// Every token counts as one.
+    Ids(Sequence),
+}
+
+/// Where the words of a text stand in it, in characters; of given words and ids, nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Vec<(usize, usize)>);
+
+/// The key of plain text in rows that are to be answered.
+const TEXT: &str = "text";
+
+impl Record {
+    fn from_row(path: &Arc<Path>, row: &Row, words: &str, tags: &str, gold: bool) -> Result<Self> {
+        let origin = Origin::of(path, row);
+        let names = |key: &str, value: &Value| -> Result<Vec<String>> {
+            let list = value.as_array().filter(|list| !list.is_empty());
+            let names: Option<Vec<String>> =
+                list.and_then(|list| list.iter().map(row::label).collect());
+            names.ok_or_else(|| {
+                origin.error(
+                    format!("\"{key}\" is not an array of words, none of them empty"),
+                    "give one string a word",
+                )
+            })
+        };
+        let input = match row.fields.get(words) {
+            Some(value) => Words::Given(names(words, value)?),
+            None if gold => return Err(row.missing(path, words)),
+            None => match row::input(row, path, TEXT, None)? {
+                Input::Text(text, _) => Words::Of(text),
+                Input::Ids(sequence) => Words::Ids(sequence),
+            },
+        };
+        let gold = row::gold(row, path, tags, gold)?;
+        let gold = gold.map(|value| names(tags, value)).transpose()?;
+        if let (Words::Given(words), Some(tags)) = (&input, &gold)
+            && words.len() != tags.len()
+        {
+            let problem = format!("{} words and {} tags", words.len(), tags.len());
+            return Err(origin.error(problem, "give one tag a word"));
+        }
+        // Tags belong to given words only.
+        let gold = gold.filter(|_| matches!(input, Words::Given(_)));
+        Ok(Self {
+            origin,
+            input,
+            gold,
+        })
+    }
+
+    /// The first piece's id and the others', of every word, and where words of a text stand.
+    fn pieces(&self, encoder: &Encoder) -> Result<(Vec<Vec<u32>>, Places)> {
+        let tokenizer = &encoder.tokenizer;
+        match &self.input {
+            Words::Given(words) => {
+                let pieces = words.iter().map(|word| {
+                    let mut ids = Vec::new();
+                    tokenizer.append_ids(word, &mut ids)?;
+                    if ids.is_empty() {
+                        // A word of characters that are cleaned away is a word still.
+                        ids.push(tokenizer.special().unk);
+                    }
+                    Ok(ids)
+                });
+                Ok((pieces.collect::<Result<_>>()?, Places::default()))
+            }
+            Words::Of(text) => {
+                let encoding = tokenizer.encode(text, None)?;
+                let (mut pieces, mut places) = (Vec::<Vec<u32>>::new(), Vec::new());
+                let mut last = None;
+                let ids = encoding.input_ids.iter().zip(&encoding.offsets);
+                for ((&id, &(start, end)), word) in ids.zip(encoding.words) {
+                    if word.is_none() {
+                        continue;
+                    }
+                    if let (Some(pieces), true) = (pieces.last_mut(), word == last) {
+                        pieces.push(id);
+                        if let Some((_, word_end)) = places.last_mut() {
+                            *word_end = end;
+                        }
+                    } else {
+                        pieces.push(vec![id]);
+                        places.push((start, end));
+                    }
+                    last = word;
+                }
+                Ok((pieces, Places(places)))
+            }
+            Words::Ids(_) => Ok((Vec::new(), Places::default())),
+        }
+    }
+}
+
+impl TokenTask {
+    fn new(labels: Labels, targets: ClassTargets, scheme: Scheme) -> Self {
+        let names = labels.names();
+        let prefixed = |name: &String| {
+            name == "O" || ["B-", "I-", "E-", "S-"].iter().any(|p| name.starts_with(p))
+        };
+        let style = match scheme {
+            Scheme::Iob1 | Scheme::Iob2 | Scheme::Iobes => Some(TagStyle::Prefixed),
+            Scheme::Raw => Some(TagStyle::Raw),
+            Scheme::Words => None,
+            Scheme::Auto if names.iter().all(prefixed) => Some(TagStyle::Prefixed),
+            Scheme::Auto if names.iter().any(|name| name == "O") => Some(TagStyle::Raw),
+            Scheme::Auto => None,
+        };
+        Self {
+            labels: Arc::new(labels),
+            targets,
+            style,
+        }
+    }
+
+    fn scheme(config: &TaskConfig) -> Scheme {
+        match config {
+            TaskConfig::Tokens { scheme, .. } => *scheme,
+            other => unreachable!("{} has a task of its own", other.name()),
+        }
+    }
+
+    fn numbers_of(&self, tags: &[String], origin: &Origin) -> Result<Vec<usize>> {
+        let number = |tag: &String| {
+            self.labels.get(tag).ok_or_else(|| {
+                let names = listed(self.labels.names());
+                origin.error(
+                    format!("the tag \"{tag}\" is not one of the model's: {names}"),
+                    "mend the row, or set data.bad_rows to \"skip\"",
+                )
+            })
+        };
+        tags.iter().map(number).collect()
+    }
+
+    /// The highest label of every word, and its probability.
+    fn tags(&self, scores: &[Vec<f32>]) -> Vec<(&str, f64)> {
+        let rows = scores
+            .iter()
+            .flat_map(|window| window.chunks(self.outputs()));
+        rows.map(|row| {
+            let best = argmax(row);
+            (self.labels.names()[best].as_str(), softmax(row)[best])
+        })
+        .collect()
+    }
+}
+
+impl Task for TokenTask {
+    type Record = Record;
+    type Layout = Places;
+
+    fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+        let TaskConfig::Tokens {
+            word_column,
+            tag_column,
+            words,
+            tags,
+            ..
+        } = config.clone()
+        else {
+            unreachable!("{} has a task of its own", config.name());
+        };
+        let at: Arc<Path> = path.into();
+        if TableFormat::of(path).is_some() || path == Path::new("-") {
+            let rows = read(path, TEXT)?;
+            return Ok(Box::new(rows.map(move |row| {
+                Record::from_row(&at, &row?, &words, &tags, gold)
+            })));
+        }
+        let columns = Columns {
+            word: word_column,
+            tag: tag_column,
+            tags_wanted: gold,
+        };
+        Ok(Box::new(sentences(path, columns)?.map(move |sentence| {
+            let sentence = sentence?;
+            Ok(Record {
+                origin: Origin {
+                    path: at.clone(),
+                    line: Some(sentence.line),
+                    id: None,
+                },
+                input: Words::Given(sentence.words),
+                gold: gold.then_some(sentence.tags),
+            })
+        })))
+    }
+
+    fn learn(config: &TaskConfig, records: &[Record], classes: Classes) -> Result<Self> {
+        let tags = || {
+            records
+                .iter()
+                .flat_map(|record| record.gold.iter().flatten())
+        };
+        let labels = Labels::discover_tags(tags().map(String::as_str));
+        if labels.len() < 2 {
+            return Err(Error::Usage {
+                problem: format!("the training data have {} different tags", labels.len()),
+                help: "give data with at least two, or check task.tag_column".into(),
+            });
+        }
+        let mut counts = vec![0; labels.len()];
+        for tag in tags().filter_map(|tag| labels.get(tag)) {
+            counts[tag] += 1;
+        }
+        let targets = ClassTargets::new(&classes, labels.names(), &counts)?;
+        Ok(Self::new(labels, targets, Self::scheme(config)))
+    }
+
+    fn of_head(config: &TaskConfig, head: &Head) -> Result<Self> {
+        let labels = Labels::from_names(head.labels.clone()).map_err(|problem| Error::Usage {
+            problem: format!("the model's labels: {problem}"),
+            help: "mend id2label in its config.json".into(),
+        })?;
+        let counts = vec![0; labels.len()];
+        let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
+        Ok(Self::new(labels, targets, Self::scheme(config)))
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            architecture: self.kind().architecture().into(),
+            labels: self.labels.names().to_vec(),
+            problem_type: None,
+        }
+    }
+
+    fn kind(&self) -> HeadKind {
+        HeadKind::Tokens
+    }
+
+    fn loss(&self) -> LossKind {
+        LossKind::CrossEntropy
+    }
+
+    fn outputs(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn encode(&self, encoder: &Encoder, record: &Record) -> Result<(Vec<Example>, Places)> {
+        if let Words::Ids(sequence) = &record.input {
+            let input = Input::Ids(sequence.clone());
+            let sequence = encoder.sequence(&input, &record.origin)?;
+            let tokens: Vec<usize> = (0..sequence.input_ids.len()).collect();
+            let example = Example {
+                rows: tokens.len(),
+                sequences: vec![sequence],
+                tokens,
+                target: None,
+            };
+            return Ok((vec![example], Places::default()));
+        }
+        let gold = record.gold.as_ref();
+        let gold = gold.map(|tags| self.numbers_of(tags, &record.origin));
+        let gold = gold.transpose()?;
+        let (mut pieces, places) = record.pieces(encoder)?;
+        let room = encoder.max_tokens.saturating_sub(2).max(1);
+        for pieces in &mut pieces {
+            if pieces.len() > room {
+                pieces.truncate(room);
+                encoder.count_truncated();
+            }
+        }
+        let counts: Vec<usize> = pieces.iter().map(Vec::len).collect();
+        let special = encoder.tokenizer.special();
+        let windows = word_windows(&counts, room);
+        let examples = windows.into_iter().map(|window| {
+            let mut input_ids = vec![special.cls];
+            let mut tokens = Vec::new();
+            for word in window.words {
+                if window.decides.contains(&word) {
+                    tokens.push(input_ids.len());
+                }
+                input_ids.extend_from_slice(&pieces[word]);
+            }
+            input_ids.push(special.sep);
+            let sequence = Sequence {
+                token_type_ids: vec![0; input_ids.len()],
+                input_ids,
+            };
+            let decided = gold.as_ref().map(|gold| &gold[window.decides]);
+            Example {
+                sequences: vec![sequence],
+                rows: tokens.len(),
+                tokens,
+                target: decided.map(|gold| self.targets.of(gold.iter().copied())),
+            }
+        });
+        Ok((examples.collect(), places))
+    }
+
+    fn answer(&self, record: &Record, places: &Places, scores: &[Vec<f32>]) -> Answer {
+        let tagged = self.tags(scores);
+        let tags: Vec<&str> = tagged.iter().map(|(tag, _)| *tag).collect();
+        let mut json = Map::new();
+        if let Some(id) = &record.origin.id {
+            json.insert("id".into(), id.clone());
+        }
+        let (words, boundaries) = match &record.input {
+            Words::Given(words) => (words.clone(), None),
+            Words::Of(text) => {
+                let characters = Characters::new(text);
+                let words = places.0.iter().map(|&place| characters.slice(place));
+                (words.map(str::to_string).collect(), Some(characters))
+            }
+            Words::Ids(_) => (Vec::new(), None),
+        };
+        let found = match (&record.input, self.style) {
+            (Words::Ids(_), _) | (_, None) => Vec::new(),
+            (_, Some(style)) => spans(&tags, style),
+        };
+        let mut readable = Vec::new();
+        let entities: Vec<Value> = (found.iter())
+            .map(|span| {
+                let Span { kind, start, end } = span;
+                let of_span = tagged[*start..*end].iter().map(|(_, p)| p);
+                let score = of_span.sum::<f64>() / (end - start) as f64;
+                let entity = match &boundaries {
+                    Some(text) => {
+                        let place = (places.0[*start].0, places.0[end - 1].1);
+                        let (start, end) = place;
+                        let text = text.slice(place);
+                        readable.push(format!("{text} [{kind}]"));
+                        json!({"type": kind, "text": text, "start": start, "end": end, "score": score})
+                    }
+                    None => {
+                        let text = words[*start..*end].join(" ");
+                        readable.push(format!("{text} [{kind}]"));
+                        json!({"type": kind, "text": text, "start_word": start, "end_word": end, "score": score})
+                    }
+                };
+                entity
+            })
+            .collect();
+        if !words.is_empty() {
+            json.insert("words".into(), json!(words));
+        }
+        json.insert("tags".into(), json!(tags));
+        if self.style.is_some() && !matches!(record.input, Words::Ids(_)) {
+            json.insert("entities".into(), entities.into());
+        } else {
+            let words = words.iter().zip(&tags);
+            readable = words.map(|(word, tag)| format!("{word}/{tag}")).collect();
+        }
+        let rows = scores
+            .iter()
+            .flat_map(|window| window.chunks(self.outputs()));
+        json.insert("logits".into(), json!(rows.collect::<Vec<_>>()));
+        let readable = match readable.is_empty() {
+            true => "nothing found".into(),
+            false => readable.join("  "),
+        };
+        Answer { json, readable }
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        match self.style {
+            Some(_) => ["entity_f1", "entity_precision", "entity_recall", "accuracy"]
+                .map(higher)
+                .to_vec(),
+            None => ["accuracy", "f1_macro"].map(higher).to_vec(),
+        }
+    }
+
+    fn scorer(&self) -> Box<dyn Scorer<Self>> {
+        Box::new(TagScorer {
+            task: self.clone(),
+            entities: EntityScores::new(),
+            words: Confusion::new(self.outputs()),
+        })
+    }
+}
+
+/// A text whose places are counted in characters.
+pub(super) struct Characters<'a> {
+    text: &'a str,
+    /// Where in the bytes each character begins, and where the text ends.
+    starts: Vec<usize>,
+}
+
+impl<'a> Characters<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let starts = text.char_indices().map(|(start, _)| start);
+        Self {
+            text,
+            starts: starts.chain([text.len()]).collect(),
+        }
+    }
+
+    /// The characters `start..end`.
+    pub(super) fn slice(&self, (start, end): (usize, usize)) -> &'a str {
+        let last = self.starts.len() - 1;
+        &self.text[self.starts[start.min(last)]..self.starts[end.min(last)]]
+    }
+}
+
+struct TagScorer {
+    task: TokenTask,
+    entities: EntityScores,
+    words: Confusion,
+}
+
+impl Scorer<TokenTask> for TagScorer {
+    fn add(&mut self, record: &Record, _: &Places, scores: &[Vec<f32>]) {
+        let Some(gold) = &record.gold else { return };
+        let predicted: Vec<&str> = self.task.tags(scores).iter().map(|(tag, _)| *tag).collect();
+        if let Some(style) = self.task.style {
+            self.entities
+                .add(&spans(gold, style), &spans(&predicted, style));
+        }
+        for (gold, predicted) in gold.iter().zip(predicted) {
+            let numbers = (self.task.labels.get(gold), self.task.labels.get(predicted));
+            if let (Some(gold), Some(predicted)) = numbers {
+                self.words.add(gold, predicted);
+            }
+        }
+    }
+
+    fn report(&self) -> Report {
+        let names = self.task.labels.names();
+        let words = class_report(&self.words, names);
+        if self.task.style.is_none() {
+            let values = words.values.into_iter();
+            let values = values.filter(|(name, _)| ["accuracy", "f1_macro"].contains(name));
+            return Report {
+                values: values.collect(),
+                details: words.details,
+            };
+        }
+        let overall = self.entities.overall();
+        let mut details = Map::new();
+        details.insert("entities".into(), json!(overall.support));
+        details.insert("per_type".into(), json!(self.entities.per_type()));
+        let averages = json!({
+            "macro": self.entities.macro_average(),
+            "weighted": self.entities.weighted_average(),
+        });
+        details.insert("averages".into(), averages);
+        Report {
+            values: vec![
+                ("entity_f1", overall.f1),
+                ("entity_precision", overall.precision),
+                ("entity_recall", overall.recall),
+                ("accuracy", self.words.accuracy()),
+            ],
+            details,
+        }
+    }
+}
