@@ -29,11 +29,12 @@ impl<T: Task> Rows<T> {
         for record in T::read(config, path, true)? {
             records.extend(bad.take(record)?);
         }
-        if records.is_empty() && bad.count == 0 {
+        if records.is_empty() {
+            bad.finish()?;
             return Err(Error::Data {
                 path: path.to_path_buf(),
                 line: None,
-                problem: "it has no rows".into(),
+                problem: "it has no rows that can be used".into(),
                 help: "give a file with labelled rows".into(),
             });
         }

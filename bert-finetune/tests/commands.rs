@@ -1,0 +1,323 @@
+//! The program as scripts see it: exit codes, messages, files, resuming, streams.
+#![cfg(feature = "ndarray")]
+
+mod program;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use program::{configure, model, rows, run, stderr};
+use serde_json::{Value, json};
+
+const ROWS: &str = "label,text\nyes,the sun\nno,cold rain\nyes,warm milk\nno,it was late\n\
+                    yes,we won\nno,he lost it all\n";
+
+/// A directory with a model, `d.csv` and a configuration of a short training on it.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    model(root);
+    std::fs::write(root.join("d.csv"), ROWS).unwrap();
+    let data = json!({"train": "d.csv", "valid": "d.csv"});
+    configure(
+        root,
+        json!({"type": "classification"}),
+        data,
+        json!({"epochs": 6}),
+    );
+    directory
+}
+
+fn train(root: &Path, more: &[&str]) -> Output {
+    let mut arguments = vec!["train", "c.json", "--dashboard", "plain"];
+    arguments.extend(more);
+    run(root, &arguments)
+}
+
+fn refused(output: &Output, code: i32, parts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    let line = message.lines().last().unwrap();
+    assert!(line.starts_with("error: "), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_bits_of_one_that_went_straight_through() {
+    let directory = directory();
+    let root = directory.path();
+    let steady = [
+        "--set",
+        "training.evaluate_every_epochs=2",
+        "--set",
+        "training.keep_checkpoints=9",
+    ];
+    let straight = train(root, &steady);
+    assert!(straight.status.success(), "{}", stderr(&straight));
+    let other = [&steady[..], &["--set", "run_dir=other"]].concat();
+    assert!(train(root, &other).status.success());
+    // As if it had been killed after its first checkpoint.
+    let checkpoints = root.join("other/checkpoints");
+    let mut steps: Vec<_> = std::fs::read_dir(&checkpoints)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    steps.sort();
+    assert_eq!(steps.len(), 3);
+    for later in &steps[1..] {
+        std::fs::remove_dir_all(later).unwrap();
+    }
+    std::fs::remove_dir_all(root.join("other/model")).unwrap();
+    let resumed = train(root, &[&other[..], &["--resume"]].concat());
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    let weights =
+        |run: &str| std::fs::read(root.join(run).join("model/model.safetensors")).unwrap();
+    assert_eq!(weights("run"), weights("other"));
+    refused(
+        &train(root, &steady),
+        2,
+        &["already holds a run", "--resume"],
+    );
+}
+
+#[test]
+fn every_bad_row_is_named_with_its_line_before_training_and_may_be_skipped() {
+    let directory = directory();
+    let root = directory.path();
+    let bad = format!("{ROWS}yes,\nno,one,two\nmaybe,well\n");
+    std::fs::write(root.join("bad.csv"), bad).unwrap();
+    let valid = ["--set", "data.valid=bad.csv"];
+    let output = train(root, &valid);
+    refused(
+        &output,
+        1,
+        &[
+            "bad.csv:8",
+            "\"text\" is empty",
+            "bad.csv:9",
+            "2 more",
+            "maybe",
+        ],
+    );
+    assert!(!root.join("run/checkpoints").exists());
+
+    let output = train(
+        root,
+        &[&valid[..], &["--set", "data.bad_rows=skip"]].concat(),
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("3 bad rows left out"),
+        "{}",
+        stderr(&output)
+    );
+
+    let evaluate = ["evaluate", "--model", "run/model", "--data", "bad.csv"];
+    refused(&run(root, &evaluate), 1, &["bad.csv:8"]);
+    let output = run(root, &[&evaluate[..], &["--skip-bad-rows"]].concat());
+    let metrics = rows(&output).remove(0);
+    assert_eq!(
+        (&metrics["rows"], &metrics["skipped_rows"]),
+        (&json!(6), &json!(3))
+    );
+}
+
+#[test]
+fn what_is_asked_for_wrongly_is_said_with_what_to_do() {
+    let directory = directory();
+    let root = directory.path();
+    let cases: [(&[&str], i32, &[&str]); 10] = [
+        (
+            &["--set", "task.text=txet"],
+            1,
+            &["d.csv:2", "\"txet\"", "text"],
+        ),
+        (&["--set", "task.type=token"], 2, &["task.type", "tokens"]),
+        (
+            &["--set", "training.epoch=3"],
+            2,
+            &["did you mean \"epochs\""],
+        ),
+        (
+            &["--set", "model.path=nowhere"],
+            2,
+            &["nowhere is not a model directory"],
+        ),
+        (
+            &["--set", "data.train=nowhere.csv"],
+            1,
+            &["nowhere.csv", "check the path"],
+        ),
+        (
+            &["--set", "training.best_metric=f1"],
+            2,
+            &["training.best_metric", "f1_macro"],
+        ),
+        (
+            &["--set", "training.max_seq_length=99"],
+            2,
+            &["40 positions"],
+        ),
+        (
+            &["--set", "training.class_weights={\"perhaps\": 2}"],
+            2,
+            &["\"perhaps\"", "no, yes"],
+        ),
+        (&["--set", "training.freeze_layers=5"], 2, &["2 layers"]),
+        (
+            &[
+                "--set",
+                "task={\"type\": \"regression\"}",
+                "--set",
+                "training.label_smoothing=0.1",
+            ],
+            2,
+            &["label_smoothing", "no classes"],
+        ),
+    ];
+    for (arguments, code, parts) in cases {
+        refused(&train(root, arguments), code, parts);
+    }
+    let predict = ["predict", "--model", "base", "--input", "d.csv"];
+    refused(
+        &run(root, &predict),
+        1,
+        &["not fine-tuned", "BertForPreTraining"],
+    );
+}
+
+#[test]
+fn rows_come_back_in_order_from_files_and_one_by_one_from_the_standard_input() {
+    let directory = directory();
+    let root = directory.path();
+    assert!(train(root, &[]).status.success());
+    // Lengths that mix, so that batches do.
+    let texts: Vec<String> = (0..50)
+        .map(|i| "the sun ".repeat(1 + (i * 7) % 11))
+        .collect();
+    let lines: Vec<String> = (texts.iter().enumerate())
+        .map(|(id, text)| json!({"id": id, "text": text}).to_string())
+        .collect();
+    std::fs::write(root.join("in.jsonl"), lines.join("\n")).unwrap();
+    let arguments = ["predict", "--model", "run/model", "--input", "in.jsonl"];
+    let arguments = [
+        &arguments[..],
+        &["--output", "out.jsonl", "--batch-tokens", "100"],
+    ]
+    .concat();
+    let output = run(root, &arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = std::fs::read_to_string(root.join("out.jsonl")).unwrap();
+    let answers: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ids: Vec<u64> = answers
+        .iter()
+        .map(|row| row["id"].as_u64().unwrap())
+        .collect();
+    assert_eq!(ids, (0..50).collect::<Vec<_>>());
+
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bert-finetune"))
+        .current_dir(root)
+        .args(["predict", "--model", "run/model", "--input", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = program.stdin.take().unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    for (line, expected) in [
+        (texts[3].clone(), Some(&answers[3])),
+        (
+            json!({"text": texts[8], "id": 8}).to_string(),
+            Some(&answers[8]),
+        ),
+        (json!({"txt": "no text"}).to_string(), None),
+        (texts[2].clone(), Some(&answers[2])),
+    ] {
+        // The answer comes before the next line is written.
+        writeln!(input, "{line}").unwrap();
+        let answer: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        match expected {
+            Some(expected) => {
+                assert_eq!(answer["label"], expected["label"]);
+                let difference =
+                    answer["logits"][0].as_f64().unwrap() - expected["logits"][0].as_f64().unwrap();
+                assert!(difference.abs() < 1e-5);
+            }
+            None => assert!(
+                answer["error"].as_str().unwrap().contains("text"),
+                "{answer}"
+            ),
+        }
+    }
+    drop(input);
+    assert!(program.wait().unwrap().success());
+}
+
+#[test]
+fn frozen_layers_stay_and_the_head_and_the_layers_above_them_do_not() {
+    let directory = directory();
+    let root = directory.path();
+    let output = train(root, &["--set", "training.freeze_layers=1"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let read = |path: &str, name: &str| {
+        let bytes = std::fs::read(root.join(path).join("model.safetensors")).unwrap();
+        let (start, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let info = header.info(name).unwrap();
+        let (from, to) = info.data_offsets;
+        bytes[8 + start + from..8 + start + to].to_vec()
+    };
+    let is_same = |name: &str| read("base", name) == read("run/model", name);
+    assert!(is_same("bert.embeddings.word_embeddings.weight"));
+    assert!(is_same("bert.encoder.layer.0.output.dense.weight"));
+    assert!(!is_same("bert.encoder.layer.1.output.dense.weight"));
+    assert!(!is_same("bert.pooler.dense.weight"));
+}
+
+#[test]
+fn early_stopping_ends_a_run_that_gets_no_better_and_keeps_its_best_model() {
+    let directory = directory();
+    let root = directory.path();
+    // No learning: the first evaluation stays the best.
+    let settings = [
+        "--set",
+        "training.early_stopping_evaluations=2",
+        "--set",
+        "training.evaluate_every_epochs=1",
+        "--set",
+        "training.epochs=30",
+        "--set",
+        "optimizer.learning_rate=1e-30",
+    ];
+    let output = train(root, &settings);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let metrics = std::fs::read_to_string(root.join("run/metrics.jsonl")).unwrap();
+    let evaluations = metrics
+        .lines()
+        .filter(|line| line.contains("\"valid\""))
+        .count();
+    assert_eq!(evaluations, 3);
+    let file = |of: &str| std::fs::read(root.join(of).join("model.safetensors")).unwrap();
+    assert_eq!(file("run/model"), file("run/best"));
+}
+
+#[test]
+fn a_part_of_the_training_rows_is_held_out_where_no_file_is_given() {
+    let directory = directory();
+    let root = directory.path();
+    let settings = [
+        "--set",
+        "data={\"train\": \"d.csv\", \"valid_fraction\": 0.34}",
+    ];
+    let output = train(root, &settings);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let message = stderr(&output);
+    assert!(message.contains("train      4 rows"), "{message}");
+    assert!(message.contains("valid      2 rows"), "{message}");
+}
