@@ -84,7 +84,7 @@ fn a_saved_tokenizer_encodes_as_before() {
     for kind in ["cased", "uncased"] {
         let tokenizer = BertTokenizer::load(&golden(kind)).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        tokenizer.save(directory.path()).unwrap();
+        tokenizer.save(directory.path(), None).unwrap();
         let from_json = BertTokenizer::load(directory.path()).unwrap();
         std::fs::remove_file(directory.path().join("tokenizer.json")).unwrap();
         let from_vocabulary = BertTokenizer::load(directory.path()).unwrap();
@@ -115,7 +115,7 @@ fn what_tokenizer_config_says_about_case_counts() {
     std::fs::write(&config, r#"{"strip_accents": false}"#).unwrap();
     assert!(lowercase());
     let tokenizer = BertTokenizer::load(directory.path()).unwrap();
-    tokenizer.save(directory.path()).unwrap();
+    tokenizer.save(directory.path(), None).unwrap();
     let saved = std::fs::read_to_string(&config).unwrap();
     assert!(saved.contains("\"strip_accents\": false"), "{saved}");
 }

@@ -76,11 +76,14 @@ pub enum BadRows {
 }
 
 /// The names of the labelled sets that are built in, each with its files' extension.
-pub const SAMPLES: [(&str, &str); 4] = [
+pub const SAMPLES: [(&str, &str); 7] = [
     ("sentiment", "tsv"),
     ("pairs", "tsv"),
     ("entities", "txt"),
     ("questions", "json"),
+    ("similarity", "tsv"),
+    ("fields", "tsv"),
+    ("continuations", "jsonl"),
 ];
 
 /// A schedule whose warm-up may be a fraction: how many steps there are is known only with the data.

@@ -308,6 +308,17 @@ fn early_stopping_ends_a_run_that_gets_no_better_and_keeps_its_best_model() {
 }
 
 #[test]
+fn ids_are_answered_and_where_the_right_answer_is_wanted_refused() {
+    let directory = directory();
+    let root = directory.path();
+    let row = r#"{"input_ids": [2, 61, 3], "answers": {"text": [], "answer_start": []}}"#;
+    std::fs::write(root.join("ids.jsonl"), row).unwrap();
+    let task = "task={\"type\": \"question_answering\", \"max_query_tokens\": 9}";
+    let settings = ["--set", task, "--set", "data.train=ids.jsonl"];
+    refused(&train(root, &settings), 1, &["ids.jsonl:1", "right answer"]);
+}
+
+#[test]
 fn a_part_of_the_training_rows_is_held_out_where_no_file_is_given() {
     let directory = directory();
     let root = directory.path();

@@ -1,23 +1,100 @@
-//! The library as a program of its own would use it.
+//! The library as a program of its own would use it. Each program of `src/bin` is one use, from a model directory to an
+//! answer:
+//!
+//! | program | what it does |
+//! |---|---|
+//! | `classify DIR TEXT...` | which class a text has |
+//! | `tag DIR TEXT...` | the tag of every word |
+//! | `answer DIR QUESTION CONTEXT` | the part of a passage that answers a question |
+//! | `choose DIR QUESTION CHOICE...` | which of several answers is right |
+//! | `fine_tune DIR` | trains a classifier on a few sentences, step by step |
+//!
+//! `cargo run --release -p examples --bin classify -- runs/sentiment/model "A wonderful evening."`
 
-use bert_core::data::packed::{PackedBatch, PackedSequences};
-use bert_core::error::Result;
+use std::path::{Path, PathBuf};
+
+use bert_core::backend::{Job, run_on};
+use bert_core::config::{BackendConfig, BertConfig};
+use bert_core::data::packed::PackedSequences;
+use bert_core::error::{Error, Result};
 use bert_core::tokenizer::BertTokenizer;
-use burn::tensor::backend::Backend;
+use bert_core::weights::{Head, read_config, read_head};
 
-/// Texts as one packed batch: no padding, whatever their lengths.
+/// A model directory but for its weights.
+pub struct Opened {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Sizes.
+    pub config: BertConfig,
+    /// What its outputs are called.
+    pub head: Head,
+    /// Its vocabulary.
+    pub tokenizer: BertTokenizer,
+}
+
+impl Opened {
+    /// # Errors
+    /// What reading the directory gives.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Ok(Self {
+            path: path.to_path_buf(),
+            config: read_config(path)?,
+            head: read_head(path)?,
+            tokenizer: BertTokenizer::load(path)?,
+        })
+    }
+
+    /// The name of an output.
+    pub fn label(&self, output: usize) -> String {
+        let name = self.head.labels.get(output).cloned();
+        name.unwrap_or_else(|| format!("LABEL_{output}"))
+    }
+
+    /// Texts, or pairs, as one batch: no padding, whatever their lengths.
+    ///
+    /// # Errors
+    /// What encoding gives.
+    pub fn pack<'a>(
+        &self,
+        texts: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<PackedSequences> {
+        let mut sequences = PackedSequences::default();
+        for (text, pair) in texts {
+            let most = self.config.max_position_embeddings;
+            let encoding = self.tokenizer.encode_truncated(text, pair, most)?;
+            sequences.push(&encoding.input_ids, &encoding.token_type_ids);
+        }
+        Ok(sequences)
+    }
+}
+
+/// The program's arguments, of which there must be at least so many.
 ///
 /// # Errors
-/// What encoding gives.
-pub fn pack<B: Backend>(
-    tokenizer: &BertTokenizer,
-    texts: &[&str],
-    device: &B::Device,
-) -> Result<PackedBatch<B>> {
-    let mut sequences = PackedSequences::default();
-    for text in texts {
-        let encoding = tokenizer.encode(text, None)?;
-        sequences.push(&encoding.input_ids, &encoding.token_type_ids);
+/// [`Error::Usage`] with how it is called.
+pub fn arguments(least: usize, usage: &str) -> Result<Vec<String>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.len() >= least {
+        return Ok(arguments);
     }
-    Ok(sequences.to_device(device))
+    Err(Error::Usage {
+        problem: "too few arguments".into(),
+        help: usage.into(),
+    })
+}
+
+/// Does a job on the CPU; another [`BackendConfig`] does it on a GPU.
+///
+/// # Errors
+/// The job's.
+pub fn on_cpu<J: Job>(job: J) -> Result<J::Output> {
+    run_on(&BackendConfig::default(), job)
+}
+
+/// The place of the highest score.
+pub fn argmax(scores: &[f32]) -> usize {
+    let numbered = scores.iter().enumerate();
+    let best = numbered.max_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.map_or(0, |(index, _)| index)
 }

@@ -8,14 +8,17 @@
 //! with these facts, and `articles` puts sentences together. The labelled sets are made of the same parts.
 
 mod articles;
+mod continuations;
 mod entities;
 mod facts;
+mod fields;
 mod grammar;
 mod lexicon;
 mod pairs;
 mod questions;
 mod rows;
 mod sentiment;
+mod similarity;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -23,9 +26,12 @@ mod topics;
 mod write;
 
 pub use articles::{Document, document};
+pub use continuations::{Continuation, continuations};
 pub use entities::{TaggedSentence, Token, entities};
+pub use fields::{LabelledText, fields};
 pub use pairs::{PAIR_LABELS, Pair, pairs};
 pub use questions::{Answer, Article, Paragraph, Question, QuestionFile, question_file, questions};
 pub use rows::Splits;
 pub use sentiment::{Review, SENTIMENT_LABELS, sentiment};
+pub use similarity::{ScoredPair, similarity};
 pub use write::{DEFAULT_DOCUMENTS, LABELLED, Written, corpus, corpus_text, write, write_labelled};

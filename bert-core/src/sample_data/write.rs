@@ -4,10 +4,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::articles::{Document, document};
+use super::continuations::continuations;
 use super::entities::{TaggedSentence, entities};
+use super::fields::fields;
 use super::pairs::pairs;
 use super::questions::{question_file, questions};
 use super::sentiment::sentiment;
+use super::similarity::similarity;
 use crate::error::{Error, Result};
 use crate::files::write_atomically_with;
 
@@ -47,7 +50,7 @@ pub fn corpus_text(seed: u64, documents: usize, to: &mut impl Write) -> io::Resu
     Ok(())
 }
 
-/// Writes the corpus and the four labelled sets into a directory, which is created if need be. Files of these
+/// Writes the corpus and the labelled sets into a directory, which is created if need be. Files of these
 /// names are replaced; others are left alone.
 ///
 /// # Errors
@@ -70,7 +73,15 @@ pub fn write(directory: &Path, seed: u64) -> Result<Vec<Written>> {
 }
 
 /// The names of the labelled sets, which are those of their directories.
-pub const LABELLED: [&str; 4] = ["sentiment", "entities", "pairs", "questions"];
+pub const LABELLED: [&str; 7] = [
+    "sentiment",
+    "entities",
+    "pairs",
+    "questions",
+    "similarity",
+    "fields",
+    "continuations",
+];
 
 /// Writes one labelled set, of [`LABELLED`], as [`write`] does.
 ///
@@ -133,6 +144,44 @@ impl Writer<'_> {
                             .iter()
                             .map(|row| [row.text.as_str(), &row.text_pair, row.label]);
                         table(file, ["text", "text_pair", "label"], cells)
+                    })?;
+                }
+            }
+            "similarity" => {
+                for (split, rows) in similarity(seed).named() {
+                    let name = format!("similarity/{split}.tsv");
+                    to.file(&name, rows.len(), "pairs", |file| {
+                        let scores: Vec<String> =
+                            rows.iter().map(|row| row.score.to_string()).collect();
+                        let cells = rows.iter().zip(&scores);
+                        let cells = cells.map(|(row, score)| {
+                            [row.text.as_str(), row.text_pair.as_str(), score.as_str()]
+                        });
+                        table(file, ["text", "text_pair", "score"], cells)
+                    })?;
+                }
+            }
+            "fields" => {
+                for (split, rows) in fields(seed).named() {
+                    let name = format!("fields/{split}.tsv");
+                    to.file(&name, rows.len(), "texts", |file| {
+                        let labels: Vec<String> =
+                            rows.iter().map(|row| row.labels.join(",")).collect();
+                        let cells = rows.iter().zip(&labels);
+                        let cells = cells.map(|(row, labels)| [row.text.as_str(), labels.as_str()]);
+                        table(file, ["text", "labels"], cells)
+                    })?;
+                }
+            }
+            "continuations" => {
+                for (split, rows) in continuations(seed).named() {
+                    let name = format!("continuations/{split}.jsonl");
+                    to.file(&name, rows.len(), "choices", |file| {
+                        for row in rows {
+                            serde_json::to_writer(&mut *file, row)?;
+                            writeln!(file)?;
+                        }
+                        Ok(())
                     })?;
                 }
             }
@@ -206,6 +255,9 @@ sentiment/{train,valid,test}.tsv   text, label: reviews, \"positive\" or \"negat
 entities/{train,valid,test}.txt    two columns, token and tag: names in IOB2, PER, LOC, ORG and MISC
 pairs/{train,valid,test}.tsv       text, text_pair, label: \"entailment\", \"neutral\" or \"contradiction\"
 questions/{train,valid,test}.json  questions about short articles as in SQuAD 2.0; a third have no answer
+similarity/{train,valid,test}.tsv  text, text_pair, score: how much both say the same, from 0 to 5
+fields/{train,valid,test}.tsv      text, labels: the fields a text touches, separated by commas
+continuations/{train,valid,test}.jsonl   question, choices, label: which sentence comes next
 
 No row is in two splits. The .tsv files have a header row. All text is UTF-8.
 
@@ -243,7 +295,7 @@ mod tests {
                 .collect()
         };
         let first = write(directory.path(), 5).unwrap();
-        assert_eq!(first.len(), 1 + 4 * 3 + 1);
+        assert_eq!(first.len(), 1 + 7 * 3 + 1);
         let before = read(&first);
         let second = write(directory.path(), 5).unwrap();
         assert_eq!(first, second);
@@ -262,7 +314,7 @@ mod tests {
                 .and_then(|extension| extension.to_str())
             {
                 Some("tsv") => {
-                    let cells = if file.what == "pairs" { 3 } else { 2 };
+                    let cells = if file.what.ends_with("pairs") { 3 } else { 2 };
                     assert!(
                         content
                             .lines()

@@ -84,7 +84,7 @@ impl BertTokenizer {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn save(&self, directory: &Path) -> Result<()> {
+    pub fn save(&self, directory: &Path, max_tokens: Option<usize>) -> Result<()> {
         let json = self
             .tokenizer
             .to_string(true)
@@ -105,6 +105,9 @@ impl BertTokenizer {
             config.insert("strip_accents".into(), json!(normalizer.strip_accents));
             let ideographs = normalizer.handle_chinese_chars;
             config.insert("tokenize_chinese_chars".into(), json!(ideographs));
+            if let Some(max_tokens) = max_tokens {
+                config.insert("model_max_length".into(), json!(max_tokens));
+            }
         }
         for (name, value) in [
             ("special_tokens_map.json", special),

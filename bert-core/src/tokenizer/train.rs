@@ -199,7 +199,7 @@ mod tests {
     fn a_saved_tokenizer_reads_back_as_the_same_from_either_file() {
         let tokenizer = BertTokenizer::train(&counts(false), 150, 1).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        tokenizer.save(directory.path()).unwrap();
+        tokenizer.save(directory.path(), None).unwrap();
         let whole = BertTokenizer::load(directory.path()).unwrap();
         std::fs::remove_file(directory.path().join("tokenizer.json")).unwrap();
         let plain = BertTokenizer::load(directory.path()).unwrap();

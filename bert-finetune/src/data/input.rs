@@ -12,8 +12,8 @@ use super::table::{Row, TableFormat, rows};
 /// An iterator over the rows of a file. After an [`Error::Data`] it goes on with the next row.
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 
-/// The rows of a file: `.jsonl`, `.csv`, `.tsv`, each also `.gz`; of any other name, and of `-`, the standard input, a
-/// line is a row: an object of JSON, or else a text, which is put under the key `text`. Empty lines are no rows.
+/// The rows of a file: `.jsonl`, `.csv`, `.tsv`, each also `.gz`; of any other name a line is a text, which is put under
+/// the key `text`, and of `-`, the standard input, a text or an object of JSON. Empty lines are no rows.
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be opened, and what its header gives.
@@ -26,6 +26,7 @@ pub fn read(path: &Path, text: &str) -> Result<Records<Row>> {
         lines: open(path)?,
         number: 0,
         text: text.to_string(),
+        objects: path == Path::new("-"),
         failed: false,
     }))
 }
@@ -35,6 +36,8 @@ struct Lines {
     lines: Box<dyn BufRead + Send>,
     number: u64,
     text: String,
+    /// Whether a line may be an object of JSON.
+    objects: bool,
     failed: bool,
 }
 
@@ -72,7 +75,7 @@ impl Iterator for Lines {
 
 impl Lines {
     fn row(&self, line: &str) -> std::result::Result<Row, String> {
-        let fields = if line.starts_with('{') {
+        let fields = if self.objects && line.starts_with('{') {
             serde_json::from_str(line).map_err(|error| error.to_string())?
         } else {
             Map::from_iter([(self.text.clone(), Value::from(line))])
@@ -88,15 +91,34 @@ impl Lines {
 mod tests {
     use super::*;
 
+    fn lines(path: &Path, objects: bool) -> Vec<Result<Row>> {
+        let lines = Lines {
+            path: path.to_path_buf(),
+            lines: open(path).unwrap(),
+            number: 0,
+            text: "t".into(),
+            objects,
+            failed: false,
+        };
+        lines.collect()
+    }
+
     #[test]
-    fn a_line_is_a_text_or_an_object_and_a_bad_one_does_not_end_the_file() {
+    fn a_line_is_a_text_or_an_object_and_a_bad_one_does_not_end_the_input() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lines.txt");
         std::fs::write(&path, "one text\n\n{\"t\": \"two\"}\n{broken\nthree").unwrap();
-        let rows: Vec<_> = read(&path, "t").unwrap().collect();
-        let texts: Vec<_> = rows.iter().flatten().map(|row| row.text("t")).collect();
-        assert_eq!(texts, [Some("one text"), Some("two"), Some("three")]);
-        let error = rows[2].as_ref().unwrap_err().to_string();
+        let texts = |rows: &[Result<Row>]| -> Vec<String> {
+            let rows = rows.iter().flatten();
+            rows.map(|row| row.text("t").unwrap().to_string()).collect()
+        };
+        let typed = lines(&path, true);
+        assert_eq!(texts(&typed), ["one text", "two", "three"]);
+        let error = typed[2].as_ref().unwrap_err().to_string();
         assert!(error.contains("lines.txt:4"), "{error}");
+        // In a file of texts, braces are text.
+        let plain = lines(&path, false);
+        let expected = ["one text", "{\"t\": \"two\"}", "{broken", "three"];
+        assert_eq!(texts(&plain), expected);
     }
 }

@@ -1,5 +1,8 @@
 //! Which rows are held out for validation.
 
+use bert_core::data::random::generator;
+use rand::seq::SliceRandom;
+
 /// The rows to train on and the rows held out, each ascending; together they are all of `0..rows`.
 ///
 /// It depends on nothing but the arguments, and of a larger fraction the held-out rows include
@@ -10,30 +13,12 @@ pub fn split(rows: usize, valid_fraction: f64, seed: u64) -> (Vec<usize>, Vec<us
         0 | 1 => 0,
         _ => ((rows as f64 * valid_fraction).round() as usize).clamp(1, rows - 1),
     };
-    let mut state = seed;
-    let mut valid = shuffled(rows, || split_mix_64(&mut state));
+    let mut valid: Vec<usize> = (0..rows).collect();
+    valid.shuffle(&mut generator(seed, "split", &[]));
     let mut train = valid.split_off(held_out);
     train.sort_unstable();
     valid.sort_unstable();
     (train, valid)
-}
-
-/// `0..rows` in an order drawn by Fisher and Yates' method.
-fn shuffled(rows: usize, mut next: impl FnMut() -> u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..rows).collect();
-    for last in (1..rows).rev() {
-        let choices = last as u128 + 1;
-        let chosen = (u128::from(next()) * choices) >> 64;
-        order.swap(last, chosen as usize);
-    }
-    order
-}
-
-fn split_mix_64(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -73,13 +58,6 @@ mod tests {
         }
         assert_eq!(split(1, 0.9, 0), (vec![0], vec![]));
         assert_eq!(split(0, 0.9, 0), (vec![], vec![]));
-    }
-
-    #[test]
-    fn the_generator_is_split_mix_64() {
-        let mut state = 1_234_567;
-        assert_eq!(split_mix_64(&mut state), 6_457_827_717_110_365_317);
-        assert_eq!(split_mix_64(&mut state), 3_203_168_211_198_807_973);
     }
 
     #[test]

@@ -252,7 +252,8 @@ impl Rows {
             return Err(self.lines.error(line, problem, help));
         }
         let cells = cells.into_iter().map(Value::String);
-        let fields = self.header.iter().cloned().zip(cells).collect();
+        let named = self.header.iter().cloned().zip(cells);
+        let fields = named.filter(|(name, _)| !name.trim().is_empty()).collect();
         Ok(Row { line, fields })
     }
 }
@@ -272,13 +273,8 @@ impl Iterator for Rows {
 
 fn header_problem(names: &[String]) -> Option<(String, &'static str)> {
     let mut seen = HashSet::new();
-    for (column, name) in names.iter().enumerate() {
-        if name.trim().is_empty() {
-            return Some((
-                format!("column {} of the header has no name", column + 1),
-                "name every column; pandas leaves out the index with to_csv(index=False)",
-            ));
-        }
+    // A column without a name, such as the index that pandas writes, is none that could be asked for.
+    for name in names.iter().filter(|name| !name.trim().is_empty()) {
         if name.contains('\r') {
             return Some((
                 format!("the column name {} has a line end", quoted(name)),

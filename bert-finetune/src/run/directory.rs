@@ -123,6 +123,15 @@ fn task_of(head: &mut Head, path: &Path) -> Result<TaskConfig> {
         }
         "BertForQuestionAnswering" => "question_answering",
         "BertForMultipleChoice" => "multiple_choice",
+        "" => {
+            return Err(Error::Weights {
+                path: path.to_path_buf(),
+                problem: "its config.json names no architecture".into(),
+                help:
+                    "add \"architectures\": [\"BertForSequenceClassification\"], or whichever it is"
+                        .into(),
+            });
+        }
         other => {
             return Err(Error::Weights {
                 path: path.to_path_buf(),

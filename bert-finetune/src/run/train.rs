@@ -69,10 +69,9 @@ pub(super) fn train(
             log_level,
         };
         let done = of_seed.run_dir.join(RESULTS);
-        if !(resume && done.is_file()) {
-            if run.train()? == Ending::Interrupted {
-                return Ok(());
-            }
+        let is_done = resume && done.is_file();
+        if !is_done && run.train()? == Ending::Interrupted {
+            return Ok(());
         }
         let text = std::fs::read_to_string(&done).map_err(Error::io("read", &done))?;
         let value: Value = serde_json::from_str(&text).map_err(|error| Error::Data {
@@ -473,7 +472,9 @@ struct Saved {
 impl Saved {
     fn write<B: BertAutodiffBackend>(&self, model: &TaskModel<B>, directory: &Path) -> Result<()> {
         model.save(directory, &self.sizes, &self.head)?;
-        self.tokenizer.save(directory)?;
+        // transformers then cuts texts where this project does.
+        let max_tokens = self.settings.max_seq_length;
+        self.tokenizer.save(directory, Some(max_tokens))?;
         self.settings.save(directory)
     }
 }

@@ -88,7 +88,13 @@ impl Record {
 fn texts(row: &Row, path: &Arc<Path>, key: &str) -> Result<Vec<String>> {
     match row.fields.get(key) {
         Some(Value::Array(values)) => {
-            let texts: Option<Vec<String>> = values.iter().map(row::label).collect();
+            let text = |value: &Value| match value {
+                // As it stands: answers repeat it.
+                Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+                Value::String(_) => None,
+                value => row::label(value),
+            };
+            let texts: Option<Vec<String>> = values.iter().map(text).collect();
             texts.ok_or_else(|| {
                 let problem = format!("\"{key}\" is not an array of texts, none of them empty");
                 Origin::of(path, row).error(problem, "give a string for each choice")
@@ -131,7 +137,7 @@ fn chosen(value: &Value, choices: &[String]) -> Option<usize> {
     if let Ok(number) = text.parse() {
         return Some(number);
     }
-    if let Some(place) = choices.iter().position(|choice| *choice == text) {
+    if let Some(place) = choices.iter().position(|choice| choice.trim() == text) {
         return Some(place);
     }
     match text.as_bytes() {

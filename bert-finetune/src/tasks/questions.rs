@@ -98,6 +98,10 @@ impl Record {
     fn of_row(path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
         let origin = Origin::of(path, row);
         if row.fields.contains_key("input_ids") {
+            if gold {
+                let help = "give question, context and answers";
+                return Err(origin.error("a row of ids says no right answer", help));
+            }
             let Input::Ids(sequence) = row::input(row, path, "", None)? else {
                 unreachable!("a row of ids gives ids");
             };

@@ -347,7 +347,7 @@ impl Task for TokenTask {
         if let Some(id) = &record.origin.id {
             json.insert("id".into(), id.clone());
         }
-        let (words, boundaries) = match &record.input {
+        let (words, characters) = match &record.input {
             Words::Given(words) => (words.clone(), None),
             Words::Of(text) => {
                 let characters = Characters::new(text);
@@ -361,28 +361,30 @@ impl Task for TokenTask {
             (_, Some(style)) => spans(&tags, style),
         };
         let mut readable = Vec::new();
-        let entities: Vec<Value> = (found.iter())
-            .map(|span| {
-                let Span { kind, start, end } = span;
-                let of_span = tagged[*start..*end].iter().map(|(_, p)| p);
-                let score = of_span.sum::<f64>() / (end - start) as f64;
-                let entity = match &boundaries {
-                    Some(text) => {
-                        let place = (places.0[*start].0, places.0[end - 1].1);
-                        let (start, end) = place;
-                        let text = text.slice(place);
-                        readable.push(format!("{text} [{kind}]"));
-                        json!({"type": kind, "text": text, "start": start, "end": end, "score": score})
-                    }
-                    None => {
-                        let text = words[*start..*end].join(" ");
-                        readable.push(format!("{text} [{kind}]"));
-                        json!({"type": kind, "text": text, "start_word": start, "end_word": end, "score": score})
-                    }
-                };
-                entity
-            })
-            .collect();
+        let mut entities = Vec::new();
+        for Span { kind, start, end } in found {
+            let of_span = tagged[start..end].iter().map(|(_, p)| p);
+            let score = of_span.sum::<f64>() / (end - start) as f64;
+            let (text, place) = match &characters {
+                Some(characters) => {
+                    let (start, end) = (places.0[start].0, places.0[end - 1].1);
+                    let text = characters.slice((start, end)).to_string();
+                    (text, json!({"start": start, "end": end}))
+                }
+                None => {
+                    let text = words[start..end].join(" ");
+                    (text, json!({"start_word": start, "end_word": end}))
+                }
+            };
+            readable.push(format!("{text} [{kind}]"));
+            let mut entity = Map::from_iter([
+                ("type".to_string(), json!(kind)),
+                ("text".to_string(), json!(text)),
+            ]);
+            entity.extend(place.as_object().cloned().unwrap_or_default());
+            entity.insert("score".into(), json!(score));
+            entities.push(Value::Object(entity));
+        }
         if !words.is_empty() {
             json.insert("words".into(), json!(words));
         }

@@ -135,7 +135,7 @@ pub fn learn_or_load_tokenizer(settings: Settings<'_>) -> Result<BertTokenizer> 
         return Err(empty_corpus());
     }
     let tokenizer = BertTokenizer::train(&counts, vocab_size, min_frequency)?;
-    write_directory_atomically(&directory, |directory| tokenizer.save(directory))?;
+    write_directory_atomically(&directory, |directory| tokenizer.save(directory, None))?;
     Ok(tokenizer)
 }
 

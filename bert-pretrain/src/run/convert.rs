@@ -87,7 +87,9 @@ impl Job for Convert<'_> {
                 &loaded.absent,
             )?;
             match &self.tokenizer {
-                Some(tokenizer) => tokenizer.save(directory),
+                Some(tokenizer) => {
+                    tokenizer.save(directory, Some(self.config.max_position_embeddings))
+                }
                 None => Ok(()),
             }
         })?;

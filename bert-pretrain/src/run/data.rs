@@ -14,7 +14,7 @@ use crate::examples::{BatchStream, ReadableExample, legend, render};
 pub(super) fn tokenizer(config: &PretrainConfig, json: bool) -> Result<()> {
     let tokenizer = learn_or_load_tokenizer(Settings::from(config))?;
     let directory = config.run_dir.join("tokenizer");
-    tokenizer.save(&directory)?;
+    tokenizer.save(&directory, None)?;
     let value = json!({"vocab_size": tokenizer.vocab_size(), "lowercase": tokenizer.lowercase(), "directory": directory});
     print(json, &value, || {
         format!(

@@ -218,7 +218,7 @@ fn save<B: Backend>(
         &Head::new(ARCHITECTURE),
         &BTreeSet::new(),
     )?;
-    tokenizer.save(directory)
+    tokenizer.save(directory, Some(config.max_position_embeddings))
 }
 
 /// The model files of a checkpoint as a directory of their own.

@@ -32,6 +32,8 @@ struct Source {
 /// A topic as it is used.
 #[derive(Debug)]
 pub(super) struct Topic {
+    /// One of [`FIELDS`].
+    pub(super) field: &'static str,
     pub(super) org: &'static str,
     pub(super) events: Vec<&'static str>,
     pub(super) places: Vec<&'static str>,
@@ -43,6 +45,11 @@ pub(super) struct Topic {
     pub(super) verbs: Vec<&'static str>,
     pub(super) sentences: &'static [&'static str],
 }
+
+/// The fields that topics belong to.
+pub(super) const FIELDS: [&str; 7] = [
+    "country", "water", "civic", "stage", "sport", "works", "learning",
+];
 
 /// A countable noun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,16 +71,20 @@ pub(super) fn all() -> &'static [Topic] {
             learning::TOPICS,
         ]
         .into_iter()
-        .flatten()
-        .map(Topic::from)
+        .zip(FIELDS)
+        .flat_map(|(sources, field)| {
+            let sources = sources.iter();
+            sources.map(move |source| Topic::new(source, field))
+        })
         .collect()
     });
     &TOPICS
 }
 
-impl From<&'static Source> for Topic {
-    fn from(source: &'static Source) -> Self {
+impl Topic {
+    fn new(source: &'static Source, field: &'static str) -> Self {
         Self {
+            field,
             org: source.org,
             events: list(source.events),
             places: list(source.places),

@@ -1,0 +1,49 @@
+//! Which of several answers is right.
+
+use bert_core::backend::Job;
+use bert_core::error::Result;
+use bert_core::model::BertForMultipleChoice;
+use bert_core::nn::Init;
+use bert_core::ops::{BertAutodiffBackend, DropoutKey};
+use bert_core::weights::ModelDirectory;
+use examples::{Opened, argmax, arguments, on_cpu};
+
+fn main() -> Result<()> {
+    let arguments = arguments(4, "choose DIR QUESTION CHOICE CHOICE...")?;
+    let (question, choices) = (&arguments[1], &arguments[2..]);
+    let opened = Opened::new(&arguments[0])?;
+    let scores = on_cpu(Choose {
+        opened: &opened,
+        question,
+        choices,
+    })?;
+    println!("{}", choices[argmax(&scores)]);
+    Ok(())
+}
+
+struct Choose<'a> {
+    opened: &'a Opened,
+    question: &'a str,
+    choices: &'a [String],
+}
+
+impl Job for Choose<'_> {
+    type Output = Vec<f32>;
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f32>> {
+        let init = Init::<B::InnerBackend> {
+            seed: 0,
+            deviation: self.opened.config.initializer_range,
+            device: &device,
+        };
+        let model = BertForMultipleChoice::new(&self.opened.config, &init);
+        let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
+        // Each choice makes a sequence with the question.
+        let pairs = self.choices.iter();
+        let pairs = pairs.map(|choice| (self.question, Some(choice.as_str())));
+        let batch = self.opened.pack(pairs)?.to_device(&device);
+        // [choices, 1]
+        let scores = model.forward(&batch, &DropoutKey::inference());
+        Ok(scores.into_data().iter().collect())
+    }
+}

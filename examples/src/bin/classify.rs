@@ -1,0 +1,54 @@
+//! Which class a text has.
+
+use bert_core::backend::Job;
+use bert_core::error::Result;
+use bert_core::model::BertForSequenceClassification;
+use bert_core::nn::Init;
+use bert_core::ops::{BertAutodiffBackend, DropoutKey};
+use bert_core::weights::ModelDirectory;
+use burn::tensor::activation::softmax;
+use examples::{Opened, argmax, arguments, on_cpu};
+
+fn main() -> Result<()> {
+    let arguments = arguments(2, "classify DIR TEXT...")?;
+    let (directory, texts) = (&arguments[0], &arguments[1..]);
+    let opened = Opened::new(directory)?;
+    let probabilities = on_cpu(Classify {
+        opened: &opened,
+        texts,
+    })?;
+    for (text, probabilities) in texts.iter().zip(probabilities) {
+        let best = argmax(&probabilities);
+        let percent = 100.0 * probabilities[best];
+        println!("{}  {percent:.2} %  {text}", opened.label(best));
+    }
+    Ok(())
+}
+
+struct Classify<'a> {
+    opened: &'a Opened,
+    texts: &'a [String],
+}
+
+impl Job for Classify<'_> {
+    type Output = Vec<Vec<f32>>;
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
+        // The backend inside: nothing is differentiated.
+        let init = Init::<B::InnerBackend> {
+            seed: 0,
+            deviation: self.opened.config.initializer_range,
+            device: &device,
+        };
+        let labels = self.opened.head.labels.len().max(2);
+        let model = BertForSequenceClassification::new(&self.opened.config, labels, &init);
+        let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
+
+        let texts = self.texts.iter().map(|text| (text.as_str(), None));
+        let batch = self.opened.pack(texts)?.to_device(&device);
+        // [texts, labels]
+        let logits = model.forward(&batch, &DropoutKey::inference());
+        let flat: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
+        Ok(flat.chunks(labels).map(<[f32]>::to_vec).collect())
+    }
+}

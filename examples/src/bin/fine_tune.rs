@@ -1,0 +1,75 @@
+//! Trains a classifier on a few sentences, step by step: loss, backward pass, update. `bert-finetune train` does the rest:
+//! data files, schedules, checkpoints, metrics.
+
+use bert_core::backend::Job;
+use bert_core::config::{AdamConfig, OptimizerConfig};
+use bert_core::error::Result;
+use bert_core::loss::cross_entropy;
+use bert_core::model::BertForSequenceClassification;
+use bert_core::nn::Init;
+use bert_core::ops::{BertAutodiffBackend, DropoutKey};
+use bert_core::optim::BertOptimizer;
+use bert_core::weights::{ModelDirectory, Part};
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::Tensor;
+use examples::{Opened, arguments, on_cpu};
+
+const SENTENCES: [(&str, usize); 6] = [
+    ("A wonderful evening.", 1),
+    ("I was bored to tears.", 0),
+    ("The soup was cold and the waiter rude.", 0),
+    ("Everybody loved it.", 1),
+    ("We shall never come back.", 0),
+    ("The best cake in town.", 1),
+];
+
+const STEPS: u64 = 30;
+
+fn main() -> Result<()> {
+    let arguments = arguments(1, "fine_tune DIR")?;
+    let opened = Opened::new(&arguments[0])?;
+    on_cpu(FineTune { opened: &opened })
+}
+
+struct FineTune<'a> {
+    opened: &'a Opened,
+}
+
+impl Job for FineTune<'_> {
+    type Output = ();
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<()> {
+        let init = Init::<B> {
+            seed: 1,
+            deviation: self.opened.config.initializer_range,
+            device: &device,
+        };
+        let model = BertForSequenceClassification::new(&self.opened.config, 2, &init);
+        // The body of the directory, with a new head.
+        let without = [Part::Classifier].into();
+        let directory = ModelDirectory::new(&self.opened.path);
+        let (mut model, _) = directory.load_without(model, &without, &device)?;
+
+        let adam = AdamConfig {
+            learning_rate: 5e-4,
+            ..Default::default()
+        };
+        let learning_rate = adam.learning_rate;
+        let mut optimizer = BertOptimizer::<B>::new(OptimizerConfig::Adamw(adam), Some(1.0));
+
+        let texts = SENTENCES.map(|(text, _)| (text, None));
+        let batch = self.opened.pack(texts)?.to_device(&device);
+        let targets = SENTENCES.map(|(_, label)| [(1 - label) as f32, label as f32]);
+        let targets = Tensor::<B, 2>::from_data(targets, &device);
+        for step in 1..=STEPS {
+            let logits = model.forward(&batch, &DropoutKey::training(step));
+            let loss = cross_entropy(logits, targets.clone()) / SENTENCES.len() as f64;
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(learning_rate, model, gradients);
+            if step % 10 == 0 {
+                println!("step {step:>3}  loss {:.4}", loss.into_scalar());
+            }
+        }
+        Ok(())
+    }
+}
