@@ -19,11 +19,8 @@ fn lay_out(root: &Path) {
             [{"id": "1", "question": "What is red?", "answers": [{"text": "The sun", "answer_start": 0}]}]}]}]}"#;
         fs::write(data.join(format!("xquad-{split}.json")), questions).unwrap();
     }
-    fs::write(
-        data.join("sms-spam.csv"),
-        ",spam,text\n0,0,hello\n1,1,win now\n2,0,ok\n",
-    )
-    .unwrap();
+    let messages = ",spam,text\n0,0,hello\n1,1,win now\n2,0,ok\n3,1,call now\n4,0,yes\n";
+    fs::write(data.join("sms-spam.csv"), messages).unwrap();
     let sentences = "-DOCSTART- -X- -X- O\n\nIn IN I-PP O\nRome NNP I-NP B-LOC\n\nYes UH O O\n";
     for split in ["train", "valid", "test"] {
         fs::write(data.join(format!("conll2003/{split}.txt")), sentences).unwrap();

@@ -33,6 +33,9 @@ pub(super) fn predict(args: &ModelArgs, input: &Path, output: Option<&Path>) -> 
     let opened = FineTuned::open(args)?;
     let backend = args.backend.config()?;
     let stream = input == Path::new("-");
+    if stream && std::io::stdin().is_terminal() {
+        eprintln!("a text a line, or a row of JSON; Ctrl-D ends");
+    }
     let as_json = args.json || output.is_some() || !std::io::stdout().is_terminal();
     with_task!(&opened.settings.task, T => {
         let task = T::of_head(&opened.settings.task, &opened.head)?;
@@ -382,7 +385,8 @@ pub(super) fn readable(report: &Report) -> String {
         ));
         for (index, row) in rows.iter().enumerate() {
             let cells = row.as_array().into_iter().flatten();
-            let cells: Vec<String> = cells.map(|cell| format!("{cell:>width$}")).collect();
+            let cells = cells.map(|cell| format!("{:>width$}", cell.as_u64().unwrap_or(0)));
+            let cells: Vec<String> = cells.collect();
             lines.push(format!("{:<width$}  {}", name(index), cells.join("  ")));
         }
     }

@@ -1,0 +1,77 @@
+//! The GPU backend against the CPU's, for every task. Without a graphics adapter, software Vulkan will do (Debian:
+//! mesa-vulkan-drivers).
+#![cfg(all(feature = "ndarray", feature = "wgpu"))]
+
+mod program;
+
+use std::path::Path;
+
+use program::{model, rows, run, stderr};
+use serde_json::Value;
+
+/// The rows of `metrics.jsonl` of a few steps of a shipped configuration.
+fn train(root: &Path, name: &str, backend: &str) -> Vec<Value> {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/finetune");
+    let config = config.join(format!("{name}.json"));
+    let run_dir = format!("run_dir={name}-{backend}");
+    let mut arguments = vec!["train", config.to_str().unwrap(), "--dashboard", "none"];
+    arguments.extend(["--backend", backend]);
+    let mut set = vec![
+        &*run_dir,
+        "model.path=base",
+        "training.max_steps=4",
+        "training.batch_tokens=256",
+        "training.log_every_steps=1",
+        "training.max_seq_length=40",
+    ];
+    if name == "questions" {
+        set.push("task.max_query_tokens=20");
+    }
+    arguments.extend(set.into_iter().flat_map(|set| ["--set", set]));
+    let output = run(root, &arguments);
+    assert!(output.status.success(), "{name}: {}", stderr(&output));
+    let rows = std::fs::read_to_string(root.join(format!("{name}-{backend}/metrics.jsonl")));
+    let rows = rows.unwrap();
+    rows.lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_task_trains_and_answers_on_wgpu_as_on_ndarray() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    model(root); // without dropout: the backends draw other masks
+    for name in [
+        "sentiment",
+        "fields",
+        "similarity",
+        "entities",
+        "questions",
+        "continuations",
+    ] {
+        let [cpu, gpu] = ["ndarray", "wgpu"].map(|backend| train(root, name, backend));
+        assert_eq!((cpu.len(), gpu.len()), (5, 5), "{name}");
+        for (cpu, gpu) in cpu.iter().zip(&gpu) {
+            let [a, b] = [cpu, gpu].map(|row| row["loss"].as_f64().unwrap());
+            let step = &cpu["step"];
+            assert!(
+                (a - b).abs() < 1e-3 * a.abs().max(1.0),
+                "{name} {step}: {a} and {b}"
+            );
+        }
+    }
+    std::fs::write(root.join("in.txt"), "the sun\ncold rain and warm milk\n").unwrap();
+    let [cpu, gpu] = ["ndarray", "wgpu"].map(|backend| {
+        let model = "sentiment-ndarray/model";
+        let arguments = ["predict", "--model", model, "--input", "in.txt"];
+        rows(&run(
+            root,
+            &[&arguments[..], &["--backend", backend]].concat(),
+        ))
+    });
+    for (cpu, gpu) in cpu.iter().zip(&gpu) {
+        let [a, b] = [cpu, gpu].map(|row| row["logits"][0].as_f64().unwrap());
+        assert!((a - b).abs() < 1e-4, "{a} and {b}");
+    }
+}
