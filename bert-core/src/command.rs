@@ -2,8 +2,9 @@
 
 use std::error::Error as _;
 use std::fmt::Display;
+use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -121,6 +122,17 @@ pub fn end(result: Result<()>) -> ExitCode {
 pub fn log_to(writer: impl Write + Send + 'static, level: log::LevelFilter) {
     // Installed twice only where a test runs two commands in one process.
     let _ = simplelog::WriteLogger::init(level, simplelog::Config::default(), writer);
+}
+
+/// Sends what is logged to the run's `experiment.log`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn log_to_run(run_dir: &Path, level: log::LevelFilter) -> Result<()> {
+    let path = run_dir.join("experiment.log");
+    let file = OpenOptions::new().create(true).append(true).open(&path);
+    log_to(file.map_err(Error::io("open", &path))?, level);
+    Ok(())
 }
 
 /// Prints a result: JSON, or as people read it.

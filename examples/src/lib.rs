@@ -1,22 +1,27 @@
-//! The library as a program of its own would use it. Each program of `src/bin` is one use, from a model directory to an
-//! answer:
+//! The library as a program of its own would use it. Each module is one use, from a model directory to an answer:
 //!
 //! | program | what it does |
 //! |---|---|
-//! | `classify DIR TEXT...` | which class a text has |
-//! | `tag DIR TEXT...` | the tag of every word |
-//! | `answer DIR QUESTION CONTEXT` | the part of a passage that answers a question |
-//! | `choose DIR QUESTION CHOICE...` | which of several answers is right |
-//! | `fine_tune DIR` | trains a classifier on a few sentences, step by step |
+//! | [`classify`] `DIR TEXT...` | which class a text has |
+//! | [`tag`] `DIR TEXT...` | the tag of every word |
+//! | [`answer`] `DIR QUESTION CONTEXT` | the part of a passage that answers a question |
+//! | [`choose`] `DIR QUESTION CHOICE CHOICE...` | which of several answers is right |
+//! | [`fine_tune`] `DIR` | trains a classifier on a few sentences, step by step |
 //!
-//! `cargo run --release -p examples --bin classify -- runs/sentiment/model "A wonderful evening."`
+//! `cargo run --release -p examples -- classify runs/sentiment/model "A wonderful evening."`
+
+pub mod answer;
+pub mod choose;
+pub mod classify;
+pub mod fine_tune;
+pub mod tag;
 
 use std::path::{Path, PathBuf};
 
 use bert_core::backend::{Job, run_on};
 use bert_core::config::{BackendConfig, BertConfig};
 use bert_core::data::packed::PackedSequences;
-use bert_core::error::{Error, Result};
+use bert_core::error::Result;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::weights::{Head, read_config, read_head};
 
@@ -67,21 +72,6 @@ impl Opened {
         }
         Ok(sequences)
     }
-}
-
-/// The program's arguments, of which there must be at least so many.
-///
-/// # Errors
-/// [`Error::Usage`] with how it is called.
-pub fn arguments(least: usize, usage: &str) -> Result<Vec<String>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.len() >= least {
-        return Ok(arguments);
-    }
-    Err(Error::Usage {
-        problem: "too few arguments".into(),
-        help: usage.into(),
-    })
 }
 
 /// Does a job on the CPU; another [`BackendConfig`] does it on a GPU.

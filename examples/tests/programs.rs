@@ -8,8 +8,8 @@ fn output(program: &str, model: &str, arguments: &[&str]) -> Vec<String> {
         env!("CARGO_MANIFEST_DIR"),
         "/../bert-finetune/tests/transformers/"
     );
-    let output = Command::new(program)
-        .arg(format!("{models}{model}"))
+    let output = Command::new(env!("CARGO_BIN_EXE_bert-example"))
+        .args([program, &format!("{models}{model}")])
         .args(arguments)
         .output()
         .expect("the program runs");
@@ -21,12 +21,11 @@ fn output(program: &str, model: &str, arguments: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_example_gives_an_answer_of_its_kind() {
-    let classify = env!("CARGO_BIN_EXE_classify");
-    let lines = output(classify, "named_labels", &["a red cat", "the sun is old"]);
+    let lines = output("classify", "named_labels", &["a red cat", "the sun is old"]);
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().all(|line| line.contains(" %  ")), "{lines:?}");
 
-    let lines = output(env!("CARGO_BIN_EXE_tag"), "tokens", &["Anna, in Rome!"]);
+    let lines = output("tag", "tokens", &["Anna, in Rome!"]);
     let words: Vec<&str> = lines
         .iter()
         .filter_map(|line| line.split('\t').next())
@@ -34,22 +33,18 @@ fn every_example_gives_an_answer_of_its_kind() {
     assert_eq!(words, ["Anna", ",", "in", "Rome", "!"]);
 
     let passage = "the red house stands by the river";
-    let lines = output(
-        env!("CARGO_BIN_EXE_answer"),
-        "questions",
-        &["where?", passage],
-    );
+    let lines = output("answer", "questions", &["where?", passage]);
     assert!(lines.len() == 1 && passage.contains(&lines[0]), "{lines:?}");
 
     let choices = ["by the sea", "in town"];
     let arguments = ["where is it?", choices[0], choices[1]];
-    let lines = output(env!("CARGO_BIN_EXE_choose"), "choices", &arguments);
+    let lines = output("choose", "choices", &arguments);
     assert!(choices.contains(&lines[0].as_str()), "{lines:?}");
 }
 
 #[test]
 fn the_loss_of_the_training_example_falls() {
-    let lines = output(env!("CARGO_BIN_EXE_fine_tune"), "named_labels", &[]);
+    let lines = output("fine_tune", "named_labels", &[]);
     let loss = |line: &String| -> f32 { line.rsplit(' ').next().unwrap().parse().unwrap() };
     assert_eq!(lines.len(), 3);
     assert!(loss(&lines[2]) < loss(&lines[0]), "{lines:?}");

@@ -103,6 +103,23 @@ impl BertTokenizer {
         self.vocabulary.len()
     }
 
+    /// Refuses a model that has fewer word embeddings than there are tokens.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check_fits(&self, word_embeddings: usize) -> Result<()> {
+        let tokens = self.vocab_size();
+        if tokens <= word_embeddings {
+            return Ok(());
+        }
+        Err(Error::Usage {
+            problem: format!(
+                "the tokenizer has {tokens} tokens, the model {word_embeddings} word embeddings"
+            ),
+            help: "use the tokenizer that belongs to the model".into(),
+        })
+    }
+
     /// The special tokens.
     pub fn special(&self) -> SpecialTokens {
         self.special

@@ -15,6 +15,10 @@ use crate::ops::BertAutodiffBackend;
 use crate::optim::BertOptimizer;
 use crate::weights::{Checkpoint, f32_values, write_safetensors};
 
+/// The files of a checkpoint beside those of a model directory.
+const OPTIMIZER: &str = "optimizer.safetensors";
+const POSITION: &str = "position.json";
+
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
@@ -58,9 +62,9 @@ impl Checkpoints {
         let path = self.directory.join(format!("step-{:06}", position.step));
         write_directory_atomically(&path, |directory| {
             save_model(directory)?;
-            write_moments(&directory.join("optimizer.safetensors"), moments)?;
+            write_moments(&directory.join(OPTIMIZER), moments)?;
             let text = format!("{:#}\n", serde_json::json!(position));
-            write_atomically(&directory.join("position.json"), text.as_bytes())
+            write_atomically(&directory.join(POSITION), text.as_bytes())
         })?;
         let list = self.list()?;
         for (_, old) in list.iter().rev().skip(self.keep.max(1)) {
@@ -75,6 +79,30 @@ impl Checkpoints {
     /// [`Error::Io`].
     pub fn newest(&self) -> Result<Option<PathBuf>> {
         Ok(self.list()?.pop().map(|(_, path)| path))
+    }
+
+    /// The checkpoint that a run goes on from: the newest where it is to be resumed, none where it is new.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is none to resume from, or a run that was not to be resumed.
+    pub fn start(&self, resume: bool) -> Result<Option<PathBuf>> {
+        let run_dir = self.directory.parent().unwrap_or(Path::new(".")).display();
+        let (problem, help) = match (self.newest()?, resume) {
+            (Some(checkpoint), true) => return Ok(Some(checkpoint)),
+            (None, false) => return Ok(None),
+            (None, true) => (
+                format!("{run_dir} has no checkpoint to resume from"),
+                "leave out --resume to start the run",
+            ),
+            (Some(_), false) => (
+                format!("{run_dir} already holds a run"),
+                "add --resume to go on with it, or choose another directory with --set run_dir=...",
+            ),
+        };
+        Err(Error::Usage {
+            problem,
+            help: help.into(),
+        })
     }
 
     fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
@@ -96,12 +124,30 @@ impl Checkpoints {
     }
 }
 
+/// The model of a checkpoint, or any model directory, as a directory of its own.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn publish(from: &Path, model: &Path) -> Result<()> {
+    write_directory_atomically(model, |directory| {
+        for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
+            let entry = entry.map_err(Error::io("read", from))?;
+            let name = entry.file_name();
+            if ![OPTIMIZER, POSITION].iter().any(|other| name == *other) {
+                let file = entry.path();
+                fs::copy(&file, directory.join(name)).map_err(Error::io("copy", &file))?;
+            }
+        }
+        Ok(())
+    })
+}
+
 /// The position that a checkpoint holds.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
 pub fn read_position(checkpoint: &Path) -> Result<Position> {
-    let path = checkpoint.join("position.json");
+    let path = checkpoint.join(POSITION);
     let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
     serde_json::from_str(&text).map_err(|error| corrupt(&path, error.to_string()))
 }
@@ -116,7 +162,7 @@ pub fn restore_optimizer<B: BertAutodiffBackend>(
     optimizer: &BertOptimizer<B>,
     device: &B::Device,
 ) -> Result<()> {
-    let path = checkpoint.join("optimizer.safetensors");
+    let path = checkpoint.join(OPTIMIZER);
     let file = Checkpoint::open_safetensors(&path)?;
     let mut moments = BTreeMap::new();
     for name in file.names() {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::bad_rows::BadRowCount;
 use super::directory::FineTuned;
+use super::report::readable;
 use super::with_task;
 use crate::cli::ModelArgs;
 use crate::config::BadRows;
@@ -30,7 +31,7 @@ const POOLED_BATCHES: usize = 16;
 const POOLED_ROWS: usize = 4096;
 
 pub(super) fn predict(args: &ModelArgs, input: &Path, output: Option<&Path>) -> Result<()> {
-    let opened = FineTuned::open(args)?;
+    let opened = FineTuned::open_as(args)?;
     let backend = args.backend.config()?;
     let stream = input == Path::new("-");
     if stream && std::io::stdin().is_terminal() {
@@ -104,13 +105,10 @@ impl<T: Task, F: FnMut(Result<Answer>) -> Result<()> + Send> Job for Answers<'_,
     fn run<B: BertAutodiffBackend>(mut self, device: B::Device) -> Result<()> {
         let model = load::<B, T>(self.opened, &self.task, &device)?;
         let encoder = self.opened.encoder();
-        let pools = Pools {
-            task: &self.task,
-            encoder: &encoder,
-            records: self.records,
-            tokens: self.batch_tokens.saturating_mul(POOLED_BATCHES),
-            rows: if self.one_by_one { 1 } else { POOLED_ROWS },
-        };
+        let mut pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
+        if self.one_by_one {
+            pools.rows = 1;
+        }
         for pool in pools {
             let scores = pool.scores(&model, self.batch_tokens).scores;
             let mut rows = scores.chunk_by_counts(&pool.counts);
@@ -153,6 +151,23 @@ struct Pools<'a, T: Task> {
     records: Records<T::Record>,
     tokens: usize,
     rows: usize,
+}
+
+impl<'a, T: Task> Pools<'a, T> {
+    fn new(
+        task: &'a T,
+        encoder: &'a Encoder,
+        records: Records<T::Record>,
+        batch_tokens: usize,
+    ) -> Self {
+        Self {
+            task,
+            encoder,
+            records,
+            tokens: batch_tokens.saturating_mul(POOLED_BATCHES),
+            rows: POOLED_ROWS,
+        }
+    }
 }
 
 struct Pool<T: Task> {
@@ -254,7 +269,9 @@ pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Re
         true => BadRows::Skip,
         false => BadRows::Refuse,
     };
-    let (report, skipped) = evaluate_file(args, data, &args.backend.config()?, policy)?;
+    let opened = FineTuned::open_as(args)?;
+    let backend = args.backend.config()?;
+    let (report, skipped) = evaluate_file(&opened, data, &backend, args.batch_tokens, policy)?;
     let mut value: Map<String, Value> = (report.values.iter())
         .map(|(name, value)| (name.to_string(), json!(value)))
         .collect();
@@ -271,19 +288,19 @@ pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Re
 
 /// The metrics of a fine-tuned model on a file, and how many of its rows were left out.
 pub(super) fn evaluate_file(
-    args: &ModelArgs,
+    opened: &FineTuned,
     data: &Path,
     backend: &BackendConfig,
+    batch_tokens: usize,
     policy: BadRows,
 ) -> Result<(Report, usize)> {
-    let opened = FineTuned::open(args)?;
     let (report, skipped) = with_task!(&opened.settings.task, T => {
         let job = Evaluation {
-            opened: &opened,
+            opened,
             task: T::of_head(&opened.settings.task, &opened.head)?,
             records: T::read(&opened.settings.task, data, true)?,
             policy,
-            batch_tokens: args.batch_tokens,
+            batch_tokens,
         };
         run_on(backend, job)?
     });
@@ -310,13 +327,7 @@ impl<T: Task> Job for Evaluation<'_, T> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
         let model = load::<B, T>(self.opened, &self.task, &device)?;
         let encoder = self.opened.encoder();
-        let pools = Pools {
-            task: &self.task,
-            encoder: &encoder,
-            records: self.records,
-            tokens: self.batch_tokens.saturating_mul(POOLED_BATCHES),
-            rows: POOLED_ROWS,
-        };
+        let pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
         let mut scorer = self.task.scorer();
         let mut bad = BadRowCount::new(self.policy);
         let (mut loss, mut weight) = (0.0, 0.0);
@@ -339,66 +350,4 @@ impl<T: Task> Job for Evaluation<'_, T> {
         });
         Ok((report, skipped))
     }
-}
-
-/// Metrics as a table, and what there is by class.
-pub(super) fn readable(report: &Report) -> String {
-    let mut lines: Vec<String> = (report.values.iter())
-        .map(|(name, value)| format!("{name:<18} {value:>9.4}"))
-        .collect();
-    for key in ["per_class", "per_type"] {
-        let Some(Value::Object(classes)) = report.details.get(key) else {
-            continue;
-        };
-        let width = classes.keys().map(|name| name.chars().count()).max();
-        let width = width.unwrap_or(0).max(8);
-        lines.push(format!(
-            "\n{:<width$} {:>9} {:>9} {:>9} {:>9}",
-            "", "precision", "recall", "f1", "rows"
-        ));
-        for (name, scores) in classes {
-            let number = |key: &str| scores.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
-            lines.push(format!(
-                "{name:<width$} {:>9.4} {:>9.4} {:>9.4} {:>9}",
-                number("precision"),
-                number("recall"),
-                number("f1"),
-                number("support")
-            ));
-        }
-    }
-    let matrix = report.details.get("confusion").and_then(Value::as_array);
-    let names = report.details.get("labels").and_then(Value::as_array);
-    if let (Some(rows), Some(names)) = (matrix, names)
-        && names.len() <= 10
-    {
-        let name = |index: usize| names[index].as_str().unwrap_or_default();
-        let width = (0..names.len()).map(|i| name(i).chars().count()).max();
-        let width = width.unwrap_or(0).max(7);
-        let heads = (0..names.len()).map(|i| format!("{:>width$}", name(i)));
-        let heads: Vec<String> = heads.collect();
-        lines.push(format!(
-            "\n{:<width$}  predicted\n{:<width$}  {}",
-            "",
-            "right",
-            heads.join("  ")
-        ));
-        for (index, row) in rows.iter().enumerate() {
-            let cells = row.as_array().into_iter().flatten();
-            let cells = cells.map(|cell| format!("{:>width$}", cell.as_u64().unwrap_or(0)));
-            let cells: Vec<String> = cells.collect();
-            lines.push(format!("{:<width$}  {}", name(index), cells.join("  ")));
-        }
-    }
-    for key in ["has_answer", "no_answer"] {
-        if let Some(part) = report.details.get(key) {
-            lines.push(format!(
-                "{key:<11} f1 {:>8.2}  exact_match {:>8.2}  of {}",
-                part["f1"].as_f64().unwrap_or(f64::NAN),
-                part["exact_match"].as_f64().unwrap_or(f64::NAN),
-                part["total"]
-            ));
-        }
-    }
-    lines.join("\n")
 }

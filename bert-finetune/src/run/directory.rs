@@ -53,34 +53,21 @@ pub(super) struct FineTuned {
 }
 
 impl FineTuned {
-    pub(super) fn open(args: &ModelArgs) -> Result<Self> {
-        let path = &args.model;
+    /// As it was trained.
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let config = read_config(path)?;
         let mut head = read_head(path)?;
-        let mut settings = match path.join(FILE) {
+        let settings = match path.join(FILE) {
             file if file.is_file() => from_value(&file.display().to_string(), read_value(&file)?)?,
             _ => Settings {
                 task: task_of(&mut head, path)?,
                 max_seq_length: config.max_position_embeddings,
             },
         };
-        settings.task = overridden(&settings.task, args)?;
-        if let Some(tokens) = args.max_seq_length {
-            if tokens < 3 || tokens > config.max_position_embeddings {
-                return Err(usage(
-                    format!(
-                        "--max-seq-length {tokens} is not in 3 to the model's {} positions",
-                        config.max_position_embeddings
-                    ),
-                    "give another",
-                ));
-            }
-            settings.max_seq_length = tokens;
-        }
         let tokenizer = BertTokenizer::load(path)?;
-        check_vocabulary(&tokenizer, &config)?;
+        tokenizer.check_fits(config.vocab_size)?;
         Ok(Self {
-            path: path.clone(),
+            path: path.to_path_buf(),
             config,
             head,
             settings,
@@ -88,22 +75,29 @@ impl FineTuned {
         })
     }
 
+    /// As the arguments want it.
+    pub(super) fn open_as(args: &ModelArgs) -> Result<Self> {
+        let mut opened = Self::open(&args.model)?;
+        opened.settings.task = overridden(&opened.settings.task, args)?;
+        if let Some(tokens) = args.max_seq_length {
+            let positions = opened.config.max_position_embeddings;
+            if tokens < 3 || tokens > positions {
+                return Err(usage(
+                    format!(
+                        "--max-seq-length {tokens} is not in 3 to the model's {positions} positions"
+                    ),
+                    "give another",
+                ));
+            }
+            opened.settings.max_seq_length = tokens;
+        }
+        Ok(opened)
+    }
+
     pub(super) fn encoder(&self) -> Encoder {
         let max_tokens = self.settings.max_seq_length;
         Encoder::new(self.tokenizer.clone(), &self.config, max_tokens)
     }
-}
-
-/// Every token must have a row in the word embeddings.
-pub(super) fn check_vocabulary(tokenizer: &BertTokenizer, config: &BertConfig) -> Result<()> {
-    let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
-    if tokens <= rows {
-        return Ok(());
-    }
-    Err(usage(
-        format!("the tokenizer has {tokens} tokens, the model {rows} word embeddings"),
-        "use the tokenizer that belongs to the model",
-    ))
 }
 
 /// The task that a model of transformers does, by its class; labels without names get transformers' own.

@@ -3,6 +3,9 @@
 mod answer;
 mod bad_rows;
 mod directory;
+mod plan;
+mod report;
+mod results;
 mod set;
 mod train;
 

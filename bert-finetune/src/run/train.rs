@@ -1,15 +1,13 @@
 //! `train`.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::backend::{Job, run_on};
-use bert_core::command::{BackendArgs, log_to, say, usage};
+use bert_core::command::{log_to_run, usage};
 use bert_core::config::{BertConfig, write_resolved};
 use bert_core::error::{ConfigProblem, Error, Result};
-use bert_core::files::{write_atomically, write_directory_atomically};
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule, layer_decay};
 use bert_core::sample_data;
@@ -20,21 +18,20 @@ use bert_core::train::{
     StepMetrics,
 };
 use bert_core::weights::{Checkpoint, Head, Part, read_config, read_head};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::answer::{evaluate_file, readable};
-use super::directory::{Settings, check_vocabulary};
+use super::directory::Settings;
+use super::plan::Plan;
+use super::results::{RESULTS, finish, report_seeds};
 use super::set::{Rows, SharedSet, sorted_batches};
 use super::with_task;
-use crate::cli::ModelArgs;
 use crate::config::{DataSource, FinetuneConfig, SAMPLES};
 use crate::data::split::split;
-use crate::epochs::Batching;
 use crate::examples::{Cursor, Example, FinetuneBatch};
 use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
+use crate::tasks::Task;
 use crate::tasks::encoder::Encoder;
 use crate::tasks::targets::Classes;
-use crate::tasks::{Report, Task};
 
 pub(super) fn train(
     config: &FinetuneConfig,
@@ -85,55 +82,6 @@ pub(super) fn train(
     report_seeds(config, &results)
 }
 
-/// What a finished run came to, in its directory.
-const RESULTS: &str = "results.json";
-
-/// Mean and standard deviation over seeds, of every metric.
-fn report_seeds(config: &FinetuneConfig, results: &[(u64, Value)]) -> Result<()> {
-    let mut summary = Map::new();
-    let mut lines = Vec::new();
-    for split in ["valid", "test"] {
-        let Some(Value::Object(first)) = results.first().and_then(|(_, r)| r.get(split)) else {
-            continue;
-        };
-        let mut of_split = Map::new();
-        lines.push(format!(
-            "\n{split:<18} {:>9}   {:>9}   by seed",
-            "mean", "deviation"
-        ));
-        for name in first.keys() {
-            let values: Vec<f64> = (results.iter())
-                .filter_map(|(_, result)| result[split][name].as_f64())
-                .collect();
-            if values.len() != results.len() {
-                continue;
-            }
-            let count = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / count;
-            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
-            let each: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
-            lines.push(format!(
-                "{name:<18} {mean:>9.4}   {deviation:>9.4}   {}",
-                each.join(" ")
-            ));
-            let entry = json!({"mean": mean, "deviation": deviation, "values": values});
-            of_split.insert(name.clone(), entry);
-        }
-        summary.insert(split.into(), of_split.into());
-    }
-    let seeds: Vec<u64> = results.iter().map(|(seed, _)| *seed).collect();
-    summary.insert("seeds".into(), json!(seeds));
-    let path = config.run_dir.join("seeds.json");
-    let text = format!("{:#}\n", Value::Object(summary));
-    write_atomically(&path, text.as_bytes())?;
-    say(format!(
-        "{}\n\nnumbers     {}",
-        lines.join("\n"),
-        path.display()
-    ))
-}
-
 struct Run<'a> {
     config: &'a FinetuneConfig,
     resume: bool,
@@ -145,11 +93,12 @@ impl Run<'_> {
     fn train(&self) -> Result<Ending> {
         let config = self.config;
         let run_dir = &config.run_dir;
-        let checkpoint = self.checkpoint()?;
+        let keep = config.training.keep_checkpoints;
+        let checkpoint = Checkpoints::new(run_dir, keep).start(self.resume)?;
         let path = &config.model.path;
         let sizes = read_config(path)?;
         let tokenizer = BertTokenizer::load(path)?;
-        check_vocabulary(&tokenizer, &sizes)?;
+        tokenizer.check_fits(sizes.vocab_size)?;
         // Found wanting before the data are read, not after.
         Checkpoint::open(path)?;
         let (tokens, positions) = (
@@ -166,12 +115,7 @@ impl Run<'_> {
         }
         let files = self.files()?;
         write_resolved(&run_dir.join("config.json"), config)?;
-        let log_path = run_dir.join("experiment.log");
-        let log_file = OpenOptions::new().create(true).append(true).open(&log_path);
-        log_to(
-            log_file.map_err(Error::io("open", &log_path))?,
-            self.log_level,
-        );
+        log_to_run(run_dir, self.log_level)?;
         let start = Start {
             run: self,
             files,
@@ -180,23 +124,6 @@ impl Run<'_> {
             tokenizer,
         };
         with_task!(&config.task, T => start.train::<T>())
-    }
-
-    fn checkpoint(&self) -> Result<Option<PathBuf>> {
-        let run_dir = &self.config.run_dir;
-        let checkpoints = Checkpoints::new(run_dir, self.config.training.keep_checkpoints);
-        match (checkpoints.newest()?, self.resume) {
-            (Some(checkpoint), true) => Ok(Some(checkpoint)),
-            (None, true) => Err(usage(
-                format!("{} has no checkpoint to resume from", run_dir.display()),
-                "leave out --resume to start the run",
-            )),
-            (Some(_), false) => Err(usage(
-                format!("{} already holds a run", run_dir.display()),
-                "add --resume to go on with it, or choose another directory with --set run_dir=...",
-            )),
-            (None, false) => Ok(None),
-        }
     }
 
     /// The files of the data; a built-in set is written first.
@@ -477,190 +404,4 @@ impl Saved {
         self.tokenizer.save(directory, Some(max_tokens))?;
         self.settings.save(directory)
     }
-}
-
-/// How many steps there are, and what happens after which.
-struct Plan {
-    batching: Batching,
-    steps: u64,
-    evaluate_at: Vec<u64>,
-}
-
-impl Plan {
-    fn new(config: &FinetuneConfig, examples: &[Example]) -> Self {
-        let training = &config.training;
-        let batching = Batching {
-            batch_tokens: training.batch_tokens,
-            batch_size: training.batch_size,
-            seed: config.seed,
-        };
-        let lengths: Vec<usize> = examples.iter().map(Example::length).collect();
-        // Batches done at the end of each epoch.
-        let mut ends = vec![0];
-        for epoch in 0..training.epochs {
-            let batches = batching.epoch(&lengths, epoch).len();
-            ends.push(ends[ends.len() - 1] + batches);
-        }
-        let steps_of = |batches: f64| (batches / training.accumulation as f64).ceil() as u64;
-        let mut steps = steps_of(ends[ends.len() - 1] as f64);
-        if let Some(most) = training.max_steps {
-            steps = steps.min(most as u64);
-        }
-        let every = training.evaluate_every_epochs;
-        let evaluations = (training.epochs as f64 / every).floor() as u64;
-        let at = |evaluation: u64| {
-            let epochs = evaluation as f64 * every;
-            let whole = (epochs.floor() as usize).min(ends.len() - 1);
-            let next = (whole + 1).min(ends.len() - 1);
-            let part = (epochs - whole as f64) * (ends[next] - ends[whole]) as f64;
-            steps_of(ends[whole] as f64 + part)
-        };
-        let mut evaluate_at: Vec<u64> = (1..=evaluations).map(at).collect();
-        evaluate_at.dedup();
-        Self {
-            batching,
-            steps,
-            evaluate_at,
-        }
-    }
-
-    /// The stream of training batches from a position on; it does not end.
-    fn loader(
-        &self,
-        examples: Arc<Vec<Example>>,
-        start: &Position,
-        run_dir: &Path,
-    ) -> Result<BatchLoader<FinetuneBatch>> {
-        let cursor = serde_json::from_value(start.resume.clone());
-        let cursor: Cursor = cursor.map_err(|error| Error::Weights {
-            path: run_dir.to_path_buf(),
-            problem: format!("the checkpoint's position cannot be read ({error})"),
-            help: "start the run anew in another run_dir".into(),
-        })?;
-        let batching = self.batching;
-        let lengths: Arc<Vec<usize>> = Arc::new(examples.iter().map(Example::length).collect());
-        Ok(BatchLoader::new(self.steps as usize, move || {
-            let (examples, lengths) = (examples.clone(), lengths.clone());
-            let batches = (cursor.epoch..).flat_map(move |epoch| {
-                let skip = if epoch == cursor.epoch {
-                    cursor.batch
-                } else {
-                    0
-                };
-                let batches = batching.epoch(&lengths, epoch);
-                let last = batches.len();
-                let numbered = batches.into_iter().enumerate().skip(skip);
-                numbered.map(move |(index, batch)| {
-                    let after = match index + 1 {
-                        done if done == last => Cursor {
-                            epoch: epoch + 1,
-                            batch: 0,
-                        },
-                        done => Cursor { epoch, batch: done },
-                    };
-                    (batch, after)
-                })
-            });
-            Box::new(
-                batches.map(move |(batch, after)| FinetuneBatch::new(&examples, &batch, after)),
-            )
-        }))
-    }
-}
-
-/// Puts the finished model into place, scores it on the test file, and says what it came to.
-fn finish(
-    config: &FinetuneConfig,
-    outcome: &Outcome,
-    best: MetricInfo,
-    test: Option<&Path>,
-) -> Result<()> {
-    let run_dir = &config.run_dir;
-    let shown = run_dir.display();
-    if outcome.ending == Ending::Interrupted {
-        let mut text = format!("\nStopped after step {}.\n", outcome.step);
-        if let Some(checkpoint) = &outcome.checkpoint {
-            text += &format!("checkpoint  {}\n", checkpoint.display());
-        }
-        return say(text + "go on       the same command with --resume");
-    }
-    // The best model where one was chosen by name or by stopping early; else the last.
-    let chosen = config.training.best_metric.is_some()
-        || config.training.early_stopping_evaluations.is_some();
-    let model = run_dir.join("model");
-    let from = match (&outcome.checkpoint, chosen && run_dir.join("best").is_dir()) {
-        (_, true) => Some(run_dir.join("best")),
-        (checkpoint, false) => checkpoint.clone(),
-    };
-    if let Some(from) = &from {
-        publish(from, &model)?;
-    }
-    let mut results = Map::new();
-    let mut text = match outcome.ending {
-        Ending::EarlyStopped => format!("\nStopped early, after step {}.\n", outcome.step),
-        _ => format!("\nTrained {} steps.\n", outcome.step),
-    };
-    if let Some(valid) = &outcome.valid {
-        let report = Report {
-            values: valid.values.clone(),
-            details: Map::new(),
-        };
-        results.insert("valid".into(), values(&report));
-        text += &format!("\nheld-out rows, last evaluation\n{}\n", readable(&report));
-    }
-    if let Some(test) = test {
-        let args = ModelArgs {
-            model: model.clone(),
-            overrides: Vec::new(),
-            text: None,
-            text_pair: None,
-            label: None,
-            max_seq_length: None,
-            batch_tokens: config.training.batch_tokens,
-            backend: BackendArgs {
-                backend: None,
-                compute: None,
-            },
-            json: false,
-        };
-        let (report, _) = evaluate_file(&args, test, &config.backend, config.data.bad_rows)?;
-        text += &format!("\ntest rows\n{}\n", readable(&report));
-        results.insert("test".into(), values(&report));
-    }
-    let results = format!("{:#}\n", Value::Object(results));
-    write_atomically(&run_dir.join(RESULTS), results.as_bytes())?;
-    text += &format!("\nmodel       {shown}/model   (transformers: from_pretrained)\n");
-    if outcome.valid.is_some() {
-        text += &format!("best        {shown}/best    (by {})\n", best.name);
-    }
-    say(text
-        + &format!(
-            "numbers     {shown}/metrics.jsonl, {shown}/{RESULTS}\n\n\
-             Try it:\n  cargo run --release -p bert-finetune -- predict --model {shown}/model --input -"
-        ))
-}
-
-fn values(report: &Report) -> Value {
-    let values = report.values.iter();
-    let values = values.map(|(name, value)| (name.to_string(), json!(value)));
-    Value::Object(values.collect())
-}
-
-/// The model files of a checkpoint, or of the best model, as a directory of their own.
-fn publish(from: &Path, model: &Path) -> Result<()> {
-    write_directory_atomically(model, |directory| {
-        for name in [
-            "config.json",
-            "model.safetensors",
-            "tokenizer.json",
-            "vocab.txt",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "finetune.json",
-        ] {
-            let file = from.join(name);
-            std::fs::copy(&file, directory.join(name)).map_err(Error::io("copy", &file))?;
-        }
-        Ok(())
-    })
 }

@@ -3,6 +3,8 @@
 //! A passage that is longer than the model is read in windows; scores are compared across them as they are, and only
 //! where a window shows most around the token that an answer begins with.
 
+mod record;
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use bert_core::weights::Head;
 use serde_json::{Map, Value, json};
 
 use super::encoder::Encoder;
-use super::row::{self, Input, Origin, not_empty};
+use super::row::Input;
 use super::targets::Classes;
 use super::tokens::Characters;
 use super::windows::{has_most_context, passage_windows};
@@ -21,10 +23,12 @@ use super::{Answer, Report, Scorer, Task, higher};
 use crate::config::TaskConfig;
 use crate::data::input::{Records, read};
 use crate::data::squad;
-use crate::data::table::Row;
 use crate::examples::{Example, Sequence, Target};
 use crate::metrics::squad::{Answered, SquadScores};
 use crate::model::{HeadKind, LossKind};
+use record::{Asked, Gold};
+
+pub use record::Record;
 
 /// Answering questions.
 #[derive(Debug, Clone)]
@@ -37,24 +41,6 @@ pub struct QuestionTask {
     /// Whether a question may have no answer.
     unanswerable: bool,
 }
-
-/// A question about a passage.
-#[derive(Debug, Clone)]
-pub struct Record {
-    origin: Origin,
-    asked: Asked,
-    gold: Option<Gold>,
-}
-
-#[derive(Debug, Clone)]
-enum Asked {
-    Text { question: String, context: Arc<str> },
-    Ids(Sequence),
-}
-
-/// The right answers; none where the question has none.
-#[derive(Debug, Clone, PartialEq)]
-struct Gold(Vec<squad::Answer>);
 
 /// How a passage became windows.
 #[derive(Debug, Clone)]
@@ -74,103 +60,6 @@ struct Candidate {
     window: usize,
     /// Its tokens in the passage, the last one included.
     tokens: (usize, usize),
-}
-
-impl Record {
-    fn of_squad(path: &Arc<Path>, question: squad::Question, gold: bool) -> Self {
-        let known = !question.answers.is_empty() || question.is_impossible;
-        Self {
-            origin: Origin {
-                path: path.clone(),
-                line: question.line,
-                id: Some(question.id.into()),
-            },
-            asked: Asked::Text {
-                question: question.question,
-                context: question.context,
-            },
-            gold: (gold && known).then_some(Gold(question.answers)),
-        }
-    }
-
-    /// A row with `question` and `context`, and where the right answers are wanted `answers` as the rows of the datasets
-    /// library have them: `{"text": […], "answer_start": […]}`, or an array of `{"text", "answer_start"}`.
-    fn of_row(path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
-        let origin = Origin::of(path, row);
-        if row.fields.contains_key("input_ids") {
-            if gold {
-                let help = "give question, context and answers";
-                return Err(origin.error("a row of ids says no right answer", help));
-            }
-            let Input::Ids(sequence) = row::input(row, path, "", None)? else {
-                unreachable!("a row of ids gives ids");
-            };
-            return Ok(Self {
-                origin,
-                asked: Asked::Ids(sequence),
-                gold: None,
-            });
-        }
-        let question = not_empty(row, path, "question")?.to_string();
-        let context: Arc<str> = not_empty(row, path, "context")?.into();
-        let value = row::gold(row, path, "answers", gold)?;
-        let value = value.map(|value| {
-            let answers = answers_of(value).ok_or_else(|| {
-                origin.error(
-                    "answers are not {\"text\": […], \"answer_start\": […]}",
-                    "give both arrays, empty where the question has no answer",
-                )
-            })?;
-            let characters = Characters::new(&context);
-            for answer in &answers {
-                let end = answer.start + answer.text.chars().count();
-                let found = characters.slice((answer.start, end));
-                if answer.text.is_empty() || found != answer.text {
-                    return Err(origin.error(
-                        format!(
-                            "the answer \"{}\" is not at its offset {}, where the context has \"{found}\"",
-                            answer.text, answer.start
-                        ),
-                        "mend answer_start, counted in characters, or set data.bad_rows to \"skip\"",
-                    ));
-                }
-            }
-            Ok(Gold(answers))
-        });
-        Ok(Self {
-            gold: value.transpose()?,
-            origin,
-            asked: Asked::Text { question, context },
-        })
-    }
-}
-
-fn answers_of(value: &Value) -> Option<Vec<squad::Answer>> {
-    let answer = |text: &Value, start: &Value| {
-        Some(squad::Answer {
-            text: text.as_str()?.to_string(),
-            start: usize::try_from(start.as_u64()?).ok()?,
-        })
-    };
-    match value {
-        Value::Array(answers) => {
-            let answers = answers.iter();
-            let answers = answers.map(|a| answer(a.get("text")?, a.get("answer_start")?));
-            answers.collect()
-        }
-        Value::Object(columns) => {
-            let texts = columns.get("text")?.as_array()?;
-            let starts = columns.get("answer_start")?.as_array()?;
-            let pairs = texts
-                .iter()
-                .zip(starts)
-                .map(|(text, start)| answer(text, start));
-            pairs
-                .collect::<Option<Vec<_>>>()
-                .filter(|answers| answers.len() == texts.len() && texts.len() == starts.len())
-        }
-        _ => None,
-    }
 }
 
 impl QuestionTask {

@@ -1,5 +1,7 @@
 //! One answer for a text or a pair: a class, several labels, or a number (Devlin et al. 2019, section 4.1).
 
+mod scorers;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
 use super::targets::{ClassTargets, Classes};
-use super::{Answer, Report, Scorer, Task, argmax, higher, lower, softmax};
+use super::{Answer, Scorer, Task, argmax, higher, lower, softmax};
 use crate::config::TaskConfig;
 use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
@@ -21,6 +23,9 @@ use crate::metrics::confusion::Confusion;
 use crate::metrics::multi_label::MultiLabel;
 use crate::metrics::regression::Correlation;
 use crate::model::{HeadKind, LossKind};
+use scorers::{ClassScorer, LabelScorer, NumberScorer};
+
+pub(super) use scorers::class_report;
 
 /// Classification, of one label or of several, or regression.
 #[derive(Debug, Clone)]
@@ -393,124 +398,6 @@ impl Task for SequenceTask {
             Kind::Number => Box::new(NumberScorer {
                 numbers: Correlation::new(),
             }),
-        }
-    }
-}
-
-struct ClassScorer {
-    task: SequenceTask,
-    confusion: Confusion,
-}
-
-impl Scorer<SequenceTask> for ClassScorer {
-    fn add(&mut self, record: &Record, (): &(), scores: &[Vec<f32>]) {
-        if let Some(Gold::Class(label)) = &record.gold
-            && let Some(gold) = self.task.labels.get(label)
-        {
-            self.confusion.add(gold, argmax(&scores[0]));
-        }
-    }
-
-    fn report(&self) -> Report {
-        class_report(&self.confusion, self.task.labels.names())
-    }
-}
-
-/// The metrics of a confusion matrix, and it.
-pub(super) fn class_report(confusion: &Confusion, names: &[String]) -> Report {
-    let named = names.iter().zip(confusion.per_class());
-    let per_class: Map<String, Value> = named
-        .map(|(name, scores)| (name.clone(), json!(scores)))
-        .collect();
-    let averages = json!({
-        "macro": confusion.macro_average(),
-        "weighted": confusion.weighted_average(),
-        "micro": confusion.micro_average(),
-    });
-    let mut details = Map::new();
-    details.insert("averages".into(), averages);
-    details.insert("per_class".into(), per_class.into());
-    details.insert("labels".into(), json!(names));
-    details.insert("confusion".into(), json!(confusion.rows()));
-    details.insert("rows".into(), json!(confusion.total()));
-    Report {
-        values: vec![
-            ("accuracy", confusion.accuracy()),
-            ("f1_macro", confusion.macro_average().f1),
-            ("f1_weighted", confusion.weighted_average().f1),
-            ("matthews", confusion.matthews()),
-        ],
-        details,
-    }
-}
-
-struct LabelScorer {
-    task: SequenceTask,
-    threshold: f64,
-    labels: MultiLabel,
-}
-
-impl Scorer<SequenceTask> for LabelScorer {
-    fn add(&mut self, record: &Record, (): &(), scores: &[Vec<f32>]) {
-        let Some(Gold::Labels(given)) = &record.gold else {
-            return;
-        };
-        let names = self.task.labels.names().iter();
-        let gold: Vec<bool> = names.map(|name| given.contains(name)).collect();
-        let probabilities = self.task.probabilities(&scores[0]);
-        let predicted = probabilities.iter().map(|p| *p >= self.threshold);
-        self.labels.add(&gold, &predicted.collect::<Vec<_>>());
-    }
-
-    fn report(&self) -> Report {
-        let names = self.task.labels.names();
-        let named = names.iter().zip(self.labels.per_class());
-        let per_label: Map<String, Value> = named
-            .map(|(name, scores)| (name.clone(), json!(scores)))
-            .collect();
-        let mut details = Map::new();
-        details.insert(
-            "averages".into(),
-            json!({
-                "macro": self.labels.macro_average(),
-                "weighted": self.labels.weighted_average(),
-                "micro": self.labels.micro_average(),
-            }),
-        );
-        details.insert("per_class".into(), per_label.into());
-        details.insert("rows".into(), json!(self.labels.total()));
-        Report {
-            values: vec![
-                ("f1_micro", self.labels.micro_average().f1),
-                ("f1_macro", self.labels.macro_average().f1),
-                ("subset_accuracy", self.labels.subset_accuracy()),
-                ("hamming_loss", self.labels.hamming_loss()),
-            ],
-            details,
-        }
-    }
-}
-
-struct NumberScorer {
-    numbers: Correlation,
-}
-
-impl Scorer<SequenceTask> for NumberScorer {
-    fn add(&mut self, record: &Record, (): &(), scores: &[Vec<f32>]) {
-        if let Some(Gold::Number(gold)) = record.gold {
-            self.numbers.add(gold, f64::from(scores[0][0]));
-        }
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            values: vec![
-                ("pearson", self.numbers.pearson()),
-                ("spearman", self.numbers.spearman()),
-                ("mse", self.numbers.mse()),
-                ("mae", self.numbers.mae()),
-            ],
-            details: Map::from_iter([("rows".into(), json!(self.numbers.total()))]),
         }
     }
 }

@@ -22,7 +22,7 @@ impl<'a> Opened<'a> {
     pub(super) fn new(path: &'a Path) -> Result<Self> {
         let config = read_config(path)?;
         let tokenizer = BertTokenizer::load(path)?;
-        check_vocabulary(&tokenizer, &config)?;
+        tokenizer.check_fits(config.vocab_size)?;
         Ok(Self {
             path,
             config,
@@ -60,18 +60,6 @@ impl<'a> Opened<'a> {
     ) -> Result<BertForPreTraining<B::InnerBackend>> {
         load::<B>(self.path, &self.config, needed, device)
     }
-}
-
-/// Every token must have a row in the word embeddings.
-pub(super) fn check_vocabulary(tokenizer: &BertTokenizer, config: &BertConfig) -> Result<()> {
-    let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
-    if tokens <= rows {
-        return Ok(());
-    }
-    Err(usage(
-        format!("the tokenizer has {tokens} tokens, the model {rows} word embeddings"),
-        "use the tokenizer that belongs to the model",
-    ))
 }
 
 /// The model of a directory for inference. Parts that are not needed may be absent.

@@ -1,19 +1,20 @@
 //! `train` and `evaluate`.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::backend::Job;
+use bert_core::command::log_to_run;
 use bert_core::config::{BertConfig, write_resolved};
 use bert_core::error::{Error, Result};
-use bert_core::files::write_directory_atomically;
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule};
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::train::checkpoint::{Checkpoints, Position, read_position, restore_optimizer};
+use bert_core::train::checkpoint::{
+    Checkpoints, Position, publish, read_position, restore_optimizer,
+};
 use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, RunSettings, StepMetrics,
     TaskBatch,
@@ -23,8 +24,8 @@ use burn::tensor::backend::Backend;
 use burn_train::InferenceStep;
 use serde_json::{Map, Value, json};
 
-use super::model::{check_vocabulary, load};
-use super::{data, held_out, log_to, on, print, say, usage, vocabulary};
+use super::model::load;
+use super::{data, held_out, on, print, say, usage, vocabulary};
 use crate::config::{CorpusConfig, ModelSource, Pairs, PretrainConfig};
 use crate::corpus::{Prepared, Settings};
 use crate::examples::{BatchStream, Cursor, Vocabulary};
@@ -41,34 +42,14 @@ pub(super) fn train(
     // Refused before the corpus is prepared, not after.
     let dashboard = dashboard.resolve()?;
     let checkpoints = Checkpoints::new(&config.run_dir, config.training.keep_checkpoints);
-    let checkpoint = match (checkpoints.newest()?, resume) {
-        (Some(checkpoint), true) => Some(checkpoint),
-        (None, true) => {
-            return Err(usage(
-                format!(
-                    "{} has no checkpoint to resume from",
-                    config.run_dir.display()
-                ),
-                "leave out --resume to start the run",
-            ));
-        }
-        (Some(_), false) => {
-            return Err(usage(
-                format!("{} already holds a run", config.run_dir.display()),
-                "add --resume to go on with it, or choose another directory with --set run_dir=...",
-            ));
-        }
-        (None, false) => None,
-    };
+    let checkpoint = checkpoints.start(resume)?;
     if let (ModelSource::Directory(path), None) = (&config.model, &checkpoint) {
         // Found wanting before the corpus is prepared, not after.
         read_config(path)?;
         Checkpoint::open(path)?;
     }
     write_resolved(&config.run_dir.join("config.json"), config)?;
-    let log_path = config.run_dir.join("experiment.log");
-    let log_file = OpenOptions::new().create(true).append(true).open(&log_path);
-    log_to(log_file.map_err(Error::io("open", &log_path))?, log_level);
+    log_to_run(&config.run_dir, log_level)?;
 
     let prepared = crate::corpus::prepare(Settings::from(config))?;
     eprintln!("{}", data::summary(&prepared));
@@ -94,7 +75,7 @@ fn model_config(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<Be
     if sizes.vocab_size == 0 {
         sizes.vocab_size = vocabulary;
     }
-    check_vocabulary(tokenizer, &sizes)?;
+    tokenizer.check_fits(sizes.vocab_size)?;
     if sizes.type_vocab_size < 2 && config.examples.pairs != Pairs::None {
         return Err(usage(
             "the model has one token type only, pairs of sentences take two",
@@ -219,24 +200,6 @@ fn save<B: Backend>(
         &BTreeSet::new(),
     )?;
     tokenizer.save(directory, Some(config.max_position_embeddings))
-}
-
-/// The model files of a checkpoint as a directory of their own.
-fn publish(checkpoint: &Path, model: &Path) -> Result<()> {
-    write_directory_atomically(model, |directory| {
-        for name in [
-            "config.json",
-            "model.safetensors",
-            "tokenizer.json",
-            "vocab.txt",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-        ] {
-            let from = checkpoint.join(name);
-            std::fs::copy(&from, directory.join(name)).map_err(Error::io("copy", &from))?;
-        }
-        Ok(())
-    })
 }
 
 fn train_loader(

@@ -10,7 +10,6 @@ use bert_core::tokenizer::BertTokenizer;
 use serde::Deserialize;
 
 use crate::cli::FeaturesArgs;
-use crate::run::model::check_vocabulary;
 
 /// The input, tokenized and checked.
 pub(super) struct Rows {
@@ -121,7 +120,7 @@ impl Reader<'_> {
     fn add_text(&mut self, text: &str, pair: Option<&str>) -> std::result::Result<(), Failure> {
         if self.tokenizer.is_none() {
             let tokenizer = BertTokenizer::load(&self.args.model)?;
-            check_vocabulary(&tokenizer, self.config)?;
+            tokenizer.check_fits(self.config.vocab_size)?;
             self.tokenizer = Some(tokenizer);
         }
         let Some(tokenizer) = &self.tokenizer else {

@@ -1,5 +1,6 @@
 //! Which class a text has.
 
+use crate::{Opened, argmax, on_cpu};
 use bert_core::backend::Job;
 use bert_core::error::Result;
 use bert_core::model::BertForSequenceClassification;
@@ -7,10 +8,12 @@ use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::weights::ModelDirectory;
 use burn::tensor::activation::softmax;
-use examples::{Opened, argmax, arguments, on_cpu};
 
-fn main() -> Result<()> {
-    let arguments = arguments(2, "classify DIR TEXT...")?;
+/// The program.
+///
+/// # Errors
+/// What reading the model gives.
+pub fn run(arguments: &[String]) -> Result<()> {
     let (directory, texts) = (&arguments[0], &arguments[1..]);
     let opened = Opened::new(directory)?;
     let probabilities = on_cpu(Classify {

@@ -1,5 +1,6 @@
 //! The part of a passage that answers a question. `bert-finetune predict` also reads passages longer than the model.
 
+use crate::{Opened, on_cpu};
 use bert_core::backend::Job;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::Result;
@@ -7,13 +8,15 @@ use bert_core::model::BertForQuestionAnswering;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::weights::ModelDirectory;
-use examples::{Opened, arguments, on_cpu};
 
 /// The longest answer.
 const MOST_TOKENS: usize = 30;
 
-fn main() -> Result<()> {
-    let arguments = arguments(3, "answer DIR QUESTION CONTEXT")?;
+/// The program.
+///
+/// # Errors
+/// What reading the model gives.
+pub fn run(arguments: &[String]) -> Result<()> {
     let (question, context) = (&arguments[1], &arguments[2]);
     let opened = Opened::new(&arguments[0])?;
     let most = opened.config.max_position_embeddings;

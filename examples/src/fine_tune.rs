@@ -1,6 +1,7 @@
 //! Trains a classifier on a few sentences, step by step: loss, backward pass, update. `bert-finetune train` does the rest:
 //! data files, schedules, checkpoints, metrics.
 
+use crate::{Opened, on_cpu};
 use bert_core::backend::Job;
 use bert_core::config::{AdamConfig, OptimizerConfig};
 use bert_core::error::Result;
@@ -12,7 +13,6 @@ use bert_core::optim::BertOptimizer;
 use bert_core::weights::{ModelDirectory, Part};
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::Tensor;
-use examples::{Opened, arguments, on_cpu};
 
 const SENTENCES: [(&str, usize); 6] = [
     ("A wonderful evening.", 1),
@@ -25,8 +25,11 @@ const SENTENCES: [(&str, usize); 6] = [
 
 const STEPS: u64 = 30;
 
-fn main() -> Result<()> {
-    let arguments = arguments(1, "fine_tune DIR")?;
+/// The program.
+///
+/// # Errors
+/// What reading the model gives.
+pub fn run(arguments: &[String]) -> Result<()> {
     let opened = Opened::new(&arguments[0])?;
     on_cpu(FineTune { opened: &opened })
 }

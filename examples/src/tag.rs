@@ -1,5 +1,6 @@
 //! The tag of every word: a word's first piece carries it.
 
+use crate::{Opened, argmax, on_cpu};
 use bert_core::backend::Job;
 use bert_core::data::packed::{PackedSequences, Selection};
 use bert_core::error::Result;
@@ -7,10 +8,12 @@ use bert_core::model::BertForTokenClassification;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::weights::ModelDirectory;
-use examples::{Opened, argmax, arguments, on_cpu};
 
-fn main() -> Result<()> {
-    let arguments = arguments(2, "tag DIR TEXT...")?;
+/// The program.
+///
+/// # Errors
+/// What reading the model gives.
+pub fn run(arguments: &[String]) -> Result<()> {
     let opened = Opened::new(&arguments[0])?;
     for text in &arguments[1..] {
         let encoding = opened.tokenizer.encode(text, None)?;

@@ -1,15 +1,18 @@
 //! Which of several answers is right.
 
+use crate::{Opened, argmax, on_cpu};
 use bert_core::backend::Job;
 use bert_core::error::Result;
 use bert_core::model::BertForMultipleChoice;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::weights::ModelDirectory;
-use examples::{Opened, argmax, arguments, on_cpu};
 
-fn main() -> Result<()> {
-    let arguments = arguments(4, "choose DIR QUESTION CHOICE CHOICE...")?;
+/// The program.
+///
+/// # Errors
+/// What reading the model gives.
+pub fn run(arguments: &[String]) -> Result<()> {
     let (question, choices) = (&arguments[1], &arguments[2..]);
     let opened = Opened::new(&arguments[0])?;
     let scores = on_cpu(Choose {

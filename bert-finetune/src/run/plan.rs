@@ -1,0 +1,101 @@
+//! How long a training is, and its batches in order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bert_core::error::{Error, Result};
+use bert_core::train::BatchLoader;
+use bert_core::train::checkpoint::Position;
+
+use crate::config::FinetuneConfig;
+use crate::epochs::Batching;
+use crate::examples::{Cursor, Example, FinetuneBatch};
+
+/// How many steps there are, and what happens after which.
+pub(super) struct Plan {
+    batching: Batching,
+    pub(super) steps: u64,
+    pub(super) evaluate_at: Vec<u64>,
+}
+
+impl Plan {
+    pub(super) fn new(config: &FinetuneConfig, examples: &[Example]) -> Self {
+        let training = &config.training;
+        let batching = Batching {
+            batch_tokens: training.batch_tokens,
+            batch_size: training.batch_size,
+            seed: config.seed,
+        };
+        let lengths: Vec<usize> = examples.iter().map(Example::length).collect();
+        // Batches done at the end of each epoch.
+        let mut ends = vec![0];
+        for epoch in 0..training.epochs {
+            let batches = batching.epoch(&lengths, epoch).len();
+            ends.push(ends[ends.len() - 1] + batches);
+        }
+        let steps_of = |batches: f64| (batches / training.accumulation as f64).ceil() as u64;
+        let mut steps = steps_of(ends[ends.len() - 1] as f64);
+        if let Some(most) = training.max_steps {
+            steps = steps.min(most as u64);
+        }
+        let every = training.evaluate_every_epochs;
+        let evaluations = (training.epochs as f64 / every).floor() as u64;
+        let at = |evaluation: u64| {
+            let epochs = evaluation as f64 * every;
+            let whole = (epochs.floor() as usize).min(ends.len() - 1);
+            let next = (whole + 1).min(ends.len() - 1);
+            let part = (epochs - whole as f64) * (ends[next] - ends[whole]) as f64;
+            steps_of(ends[whole] as f64 + part)
+        };
+        let mut evaluate_at: Vec<u64> = (1..=evaluations).map(at).collect();
+        evaluate_at.dedup();
+        Self {
+            batching,
+            steps,
+            evaluate_at,
+        }
+    }
+
+    /// The stream of training batches from a position on; it does not end.
+    pub(super) fn loader(
+        &self,
+        examples: Arc<Vec<Example>>,
+        start: &Position,
+        run_dir: &Path,
+    ) -> Result<BatchLoader<FinetuneBatch>> {
+        let cursor = serde_json::from_value(start.resume.clone());
+        let cursor: Cursor = cursor.map_err(|error| Error::Weights {
+            path: run_dir.to_path_buf(),
+            problem: format!("the checkpoint's position cannot be read ({error})"),
+            help: "start the run anew in another run_dir".into(),
+        })?;
+        let batching = self.batching;
+        let lengths: Arc<Vec<usize>> = Arc::new(examples.iter().map(Example::length).collect());
+        Ok(BatchLoader::new(self.steps as usize, move || {
+            let (examples, lengths) = (examples.clone(), lengths.clone());
+            let batches = (cursor.epoch..).flat_map(move |epoch| {
+                let skip = if epoch == cursor.epoch {
+                    cursor.batch
+                } else {
+                    0
+                };
+                let batches = batching.epoch(&lengths, epoch);
+                let last = batches.len();
+                let numbered = batches.into_iter().enumerate().skip(skip);
+                numbered.map(move |(index, batch)| {
+                    let after = match index + 1 {
+                        done if done == last => Cursor {
+                            epoch: epoch + 1,
+                            batch: 0,
+                        },
+                        done => Cursor { epoch, batch: done },
+                    };
+                    (batch, after)
+                })
+            });
+            Box::new(
+                batches.map(move |(batch, after)| FinetuneBatch::new(&examples, &batch, after)),
+            )
+        }))
+    }
+}

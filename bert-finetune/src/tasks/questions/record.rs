@@ -1,0 +1,128 @@
+//! A question as it stands in the data.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bert_core::error::Result;
+use serde_json::Value;
+
+use crate::data::squad;
+use crate::data::table::Row;
+use crate::examples::Sequence;
+use crate::tasks::row::{self, Input, Origin, not_empty};
+use crate::tasks::tokens::Characters;
+
+/// A question about a passage.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub(super) origin: Origin,
+    pub(super) asked: Asked,
+    pub(super) gold: Option<Gold>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Asked {
+    Text { question: String, context: Arc<str> },
+    Ids(Sequence),
+}
+
+/// The right answers; none where the question has none.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Gold(pub(super) Vec<squad::Answer>);
+
+impl Record {
+    pub(super) fn of_squad(path: &Arc<Path>, question: squad::Question, gold: bool) -> Self {
+        let known = !question.answers.is_empty() || question.is_impossible;
+        Self {
+            origin: Origin {
+                path: path.clone(),
+                line: question.line,
+                id: Some(question.id.into()),
+            },
+            asked: Asked::Text {
+                question: question.question,
+                context: question.context,
+            },
+            gold: (gold && known).then_some(Gold(question.answers)),
+        }
+    }
+
+    /// A row with `question` and `context`, and where the right answers are wanted `answers` as the rows of the datasets
+    /// library have them: `{"text": […], "answer_start": […]}`, or an array of `{"text", "answer_start"}`.
+    pub(super) fn of_row(path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
+        let origin = Origin::of(path, row);
+        if row.fields.contains_key("input_ids") {
+            if gold {
+                let help = "give question, context and answers";
+                return Err(origin.error("a row of ids says no right answer", help));
+            }
+            let Input::Ids(sequence) = row::input(row, path, "", None)? else {
+                unreachable!("a row of ids gives ids");
+            };
+            return Ok(Self {
+                origin,
+                asked: Asked::Ids(sequence),
+                gold: None,
+            });
+        }
+        let question = not_empty(row, path, "question")?.to_string();
+        let context: Arc<str> = not_empty(row, path, "context")?.into();
+        let value = row::gold(row, path, "answers", gold)?;
+        let value = value.map(|value| {
+            let answers = answers_of(value).ok_or_else(|| {
+                origin.error(
+                    "answers are not {\"text\": […], \"answer_start\": […]}",
+                    "give both arrays, empty where the question has no answer",
+                )
+            })?;
+            let characters = Characters::new(&context);
+            for answer in &answers {
+                let end = answer.start + answer.text.chars().count();
+                let found = characters.slice((answer.start, end));
+                if answer.text.is_empty() || found != answer.text {
+                    return Err(origin.error(
+                        format!(
+                            "the answer \"{}\" is not at its offset {}, where the context has \"{found}\"",
+                            answer.text, answer.start
+                        ),
+                        "mend answer_start, counted in characters, or set data.bad_rows to \"skip\"",
+                    ));
+                }
+            }
+            Ok(Gold(answers))
+        });
+        Ok(Self {
+            gold: value.transpose()?,
+            origin,
+            asked: Asked::Text { question, context },
+        })
+    }
+}
+
+fn answers_of(value: &Value) -> Option<Vec<squad::Answer>> {
+    let answer = |text: &Value, start: &Value| {
+        Some(squad::Answer {
+            text: text.as_str()?.to_string(),
+            start: usize::try_from(start.as_u64()?).ok()?,
+        })
+    };
+    match value {
+        Value::Array(answers) => {
+            let answers = answers.iter();
+            let answers = answers.map(|a| answer(a.get("text")?, a.get("answer_start")?));
+            answers.collect()
+        }
+        Value::Object(columns) => {
+            let texts = columns.get("text")?.as_array()?;
+            let starts = columns.get("answer_start")?.as_array()?;
+            let pairs = texts
+                .iter()
+                .zip(starts)
+                .map(|(text, start)| answer(text, start));
+            pairs
+                .collect::<Option<Vec<_>>>()
+                .filter(|answers| answers.len() == texts.len() && texts.len() == starts.len())
+        }
+        _ => None,
+    }
+}
