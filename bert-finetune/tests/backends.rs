@@ -72,7 +72,8 @@ fn every_task_trains_and_answers_on_wgpu_as_on_ndarray() {
     ] {
         let data = cut(root, name);
         let [cpu, gpu] = ["ndarray", "wgpu"].map(|backend| train(root, name, &data, backend));
-        assert_eq!((cpu.len(), gpu.len()), (4, 4), "{name}");
+        // Three steps and an evaluation at least; a short file is evaluated after each.
+        assert!(cpu.len() >= 4 && cpu.len() == gpu.len(), "{name}");
         for (cpu, gpu) in cpu.iter().zip(&gpu) {
             let [a, b] = [cpu, gpu].map(|row| row["loss"].as_f64().unwrap());
             let step = &cpu["step"];
