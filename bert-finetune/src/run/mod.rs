@@ -44,7 +44,7 @@ pub(crate) use with_task;
 /// Runs a command.
 ///
 /// # Errors
-/// The command's own; [`bert_core::error::Error::exit_code`] and `help` say how to end.
+/// The command's own; [`bert_core::command::end`] says how to end with them.
 pub fn run(cli: Cli) -> Result<()> {
     if !matches!(cli.command, Command::Train { .. }) {
         log_to(std::io::stderr(), cli.log_level.min(log::LevelFilter::Warn));

@@ -23,7 +23,7 @@ use crate::task::PretrainingBatch;
 /// Runs a command.
 ///
 /// # Errors
-/// The command's own; [`Error::exit_code`] and [`Error::help`] say how to end.
+/// The command's own; [`bert_core::command::end`] says how to end with them.
 pub fn run(cli: Cli) -> Result<()> {
     if !matches!(cli.command, Command::Train { .. }) {
         log_to(std::io::stderr(), cli.log_level.min(log::LevelFilter::Warn));
