@@ -6,6 +6,7 @@ mod task;
 use std::path::PathBuf;
 
 use bert_core::config::{BackendConfig, FromSection, OptimizerConfig, ScheduleConfig, Section};
+use bert_core::sample_data::LABELLED;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -74,17 +75,6 @@ pub enum BadRows {
     /// They are left out and counted.
     Skip,
 }
-
-/// The names of the labelled sets that are built in, each with its files' extension.
-pub const SAMPLES: [(&str, &str); 7] = [
-    ("sentiment", "tsv"),
-    ("pairs", "tsv"),
-    ("entities", "txt"),
-    ("questions", "json"),
-    ("similarity", "tsv"),
-    ("fields", "tsv"),
-    ("continuations", "jsonl"),
-];
 
 /// A schedule whose warm-up may be a fraction: how many steps there are is known only with the data.
 #[derive(Debug, Clone, PartialEq)]
@@ -230,11 +220,10 @@ impl FromSection for DataConfig {
                     "cannot stand beside sample, which has files of its own: remove one",
                 );
                 let name = name.display().to_string();
-                let names = SAMPLES.map(|(name, _)| name);
                 section.check(
-                    names.contains(&name.as_str()),
+                    LABELLED.contains(&name.as_str()),
                     "sample",
-                    format!("\"{name}\" is not one of {}", names.join(", ")),
+                    format!("\"{name}\" is not one of {}", LABELLED.join(", ")),
                 );
                 DataSource::Sample(name)
             }

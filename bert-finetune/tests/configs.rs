@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bert_core::config::{from_value, load, write_resolved};
-use bert_finetune::config::{DataSource, FinetuneConfig, SAMPLES};
+use bert_core::sample_data::LABELLED;
+use bert_finetune::config::{DataSource, FinetuneConfig};
 use serde_json::{Value, json};
 
 fn configs() -> PathBuf {
@@ -46,7 +47,7 @@ fn every_shipped_configuration_is_valid_and_its_resolved_form_reads_back_the_sam
             tasks.insert(config.task.name());
         }
     }
-    let known: BTreeSet<String> = SAMPLES.map(|(name, _)| name.to_string()).into();
+    let known: BTreeSet<String> = LABELLED.map(String::from).into();
     assert_eq!(samples, known, "one for each built-in set");
     assert_eq!(tasks.len(), 6, "all tasks");
 }

@@ -83,7 +83,7 @@ pub const LABELLED: [&str; 7] = [
     "continuations",
 ];
 
-/// Writes one labelled set, of [`LABELLED`], as [`write()`] does.
+/// Writes one labelled set, of [`LABELLED`], as [`write()`] does: its training, validation and test file, in this order.
 ///
 /// # Errors
 /// [`Error::Usage`] where there is no such set, or [`Error::Io`].

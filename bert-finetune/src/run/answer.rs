@@ -1,6 +1,6 @@
 //! `predict` and `evaluate`: a stream of rows in, answers in order or metrics out.
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use bert_core::backend::{Job, run_on};
@@ -10,7 +10,7 @@ use bert_core::error::{Error, Result};
 use bert_core::files::write_atomically_with;
 use bert_core::ops::{BertAutodiffBackend, BertBackend};
 use rayon::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::bad_rows::BadRowCount;
 use super::directory::FineTuned;
@@ -69,23 +69,7 @@ pub(super) fn predict(args: &ModelArgs, input: &Path, output: Option<&Path>) -> 
             Some(path) if path != Path::new("-") => write_atomically_with(path, |file| {
                 job(&mut |line| writeln!(file, "{line}").map_err(Error::io("write", path)))
             }),
-            _ if stream => job(&mut say),
-            _ => {
-                let mut out = BufWriter::new(std::io::stdout());
-                let to = "standard output";
-                job(&mut |line| match writeln!(out, "{line}") {
-                    Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                        Err(Error::io("write to", to)(error))
-                    }
-                    _ => Ok(()),
-                })?;
-                match out.flush() {
-                    Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                        Err(Error::io("write to", to)(error))
-                    }
-                    _ => Ok(()),
-                }
-            }
+            _ => job(&mut say),
         }
     })
 }
@@ -272,9 +256,7 @@ pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Re
     let opened = FineTuned::open_as(args)?;
     let backend = args.backend.config()?;
     let (report, skipped) = evaluate_file(&opened, data, &backend, args.batch_tokens, policy)?;
-    let mut value: Map<String, Value> = (report.values.iter())
-        .map(|(name, value)| (name.to_string(), json!(value)))
-        .collect();
+    let mut value = report.metrics();
     value.extend(report.details.clone());
     if skipped > 0 {
         value.insert("skipped_rows".into(), json!(skipped));

@@ -101,7 +101,7 @@ pub(super) fn finish(
             values: valid.values.clone(),
             details: Map::new(),
         };
-        results.insert("valid".into(), values(&report));
+        results.insert("valid".into(), report.metrics().into());
         text += &format!("\nheld-out rows, last evaluation\n{}\n", readable(&report));
     }
     if let Some(test) = test {
@@ -110,7 +110,7 @@ pub(super) fn finish(
         let policy = config.data.bad_rows;
         let (report, _) = evaluate_file(&opened, test, &config.backend, batch_tokens, policy)?;
         text += &format!("\ntest rows\n{}\n", readable(&report));
-        results.insert("test".into(), values(&report));
+        results.insert("test".into(), report.metrics().into());
     }
     let results = format!("{:#}\n", Value::Object(results));
     write_atomically(&run_dir.join(RESULTS), results.as_bytes())?;
@@ -123,10 +123,4 @@ pub(super) fn finish(
             "numbers     {shown}/metrics.jsonl, {shown}/{RESULTS}\n\n\
              Try it:\n  cargo run --release -p bert-finetune -- predict --model {shown}/model --input -"
         ))
-}
-
-fn values(report: &Report) -> Value {
-    let values = report.values.iter();
-    let values = values.map(|(name, value)| (name.to_string(), json!(value)));
-    Value::Object(values.collect())
 }

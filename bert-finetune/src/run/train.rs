@@ -25,7 +25,7 @@ use super::plan::Plan;
 use super::results::{RESULTS, finish, report_seeds};
 use super::set::{Rows, SharedSet, sorted_batches};
 use super::with_task;
-use crate::config::{DataSource, FinetuneConfig, SAMPLES};
+use crate::config::{DataSource, FinetuneConfig};
 use crate::data::split::split;
 use crate::examples::{Cursor, Example, FinetuneBatch};
 use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
@@ -137,14 +137,12 @@ impl Run<'_> {
             },
             DataSource::Sample(name) => {
                 let directory = self.config.run_dir.join("data");
-                sample_data::write_labelled(&directory, 1, name)?;
-                let of_set = SAMPLES.iter().find(|(known, _)| known == name);
-                let (_, extension) = of_set.unwrap_or(&SAMPLES[0]);
-                let file = |split: &str| directory.join(format!("{name}/{split}.{extension}"));
+                let written = sample_data::write_labelled(&directory, 1, name)?;
+                let mut files = written.into_iter().map(|file| file.path);
                 Files {
-                    train: file("train"),
-                    valid: Some(file("valid")),
-                    test: Some(file("test")),
+                    train: files.next().unwrap_or_default(),
+                    valid: files.next(),
+                    test: files.next(),
                 }
             }
         })

@@ -123,6 +123,16 @@ pub struct Report {
     pub details: Map<String, Value>,
 }
 
+impl Report {
+    /// The metrics by name, without the details.
+    pub fn metrics(&self) -> Map<String, Value> {
+        let values = self.values.iter();
+        values
+            .map(|(name, value)| (name.to_string(), Value::from(*value)))
+            .collect()
+    }
+}
+
 /// A metric of which more is better.
 fn higher(name: &'static str) -> MetricInfo {
     MetricInfo {

@@ -94,19 +94,17 @@ impl QuestionTask {
             null = null.min(score(0, 0) + score(0, 1));
             let shown = &passage.windows[window];
             let row = |token: usize| token - shown.start + passage.before;
-            let mut of_window = Vec::new();
             for first in shown.clone() {
                 if !has_most_context(&passage.windows, window, first) {
                     continue;
                 }
                 let after = shown.end.min(first + self.max_answer_tokens);
-                of_window.extend((first..after).map(|last| Candidate {
+                candidates.extend((first..after).map(|last| Candidate {
                     score: score(row(first), 0) + score(row(last), 1),
                     window,
                     tokens: (first, last),
                 }));
             }
-            candidates.append(&mut of_window);
         }
         let better = |a: &Candidate, b: &Candidate| {
             b.score.total_cmp(&a.score).then(a.tokens.cmp(&b.tokens))
