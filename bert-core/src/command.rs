@@ -14,7 +14,7 @@ use crate::config::{
     BackendConfig, FromSection, Section, apply_overrides, from_value, read_value, set_backend,
 };
 use crate::error::{Error, Result};
-use crate::train::Dashboard;
+use crate::train::{Dashboard, RunDirectory};
 
 /// A configuration file, and what overrides it.
 #[derive(Debug, Args)]
@@ -73,6 +73,49 @@ impl BackendArgs {
             set_backend(&mut value, self.backend.as_deref(), self.compute.as_deref());
         }
         Ok(from_value::<OnlyBackend>("command line", value)?.0)
+    }
+}
+
+/// Whether a run begins or goes on.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ResumeArgs {
+    /// Go on from the newest checkpoint of the run
+    #[arg(long)]
+    pub resume: bool,
+    /// Go on although the configuration or the data are not those of the checkpoint
+    #[arg(long, requires = "resume")]
+    pub accept_changes: bool,
+}
+
+impl ResumeArgs {
+    /// Takes the run directory, and says on standard error what should be known of it.
+    ///
+    /// # Errors
+    /// What [`RunDirectory::open`] gives.
+    pub fn open(&self, run_dir: &Path) -> Result<RunDirectory> {
+        let run = RunDirectory::open(run_dir, self.resume)?;
+        if let Some(checkpoint) = run.checkpoint() {
+            eprintln!("resumes    {}", checkpoint.display());
+        }
+        for remark in run.remarks() {
+            eprintln!("           {remark}");
+        }
+        Ok(run)
+    }
+
+    /// Says what has changed since the checkpoint where that is accepted, and refuses it otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with all changes.
+    pub fn check(&self, run: &RunDirectory, changes: &[String]) -> Result<()> {
+        if !self.accept_changes {
+            return run.refuse(changes);
+        }
+        for change in changes {
+            eprintln!("accepted   {change}");
+            log::warn!("accepted: {change}");
+        }
+        Ok(())
     }
 }
 

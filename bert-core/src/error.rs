@@ -93,7 +93,7 @@ pub enum Error {
     },
 
     /// Training met a loss or gradient that is not a finite number.
-    #[error("{what} is not finite at step {step} ({batch})")]
+    #[error("{what} is not finite at step {step} ({batch}; saved as {})", .saved.display())]
     NonFinite {
         /// "loss" or "gradient norm".
         what: &'static str,
@@ -101,6 +101,23 @@ pub enum Error {
         step: u64,
         /// Which examples it was, so that they can be looked at.
         batch: String,
+        /// The file that holds them.
+        saved: PathBuf,
+        /// The last checkpoint written before it.
+        last_checkpoint: Option<PathBuf>,
+    },
+
+    /// The backend gave up in the middle of a training step.
+    #[error("step {step} failed, with {tokens} tokens in {micro_batches} micro-batches: {problem}")]
+    Step {
+        /// The optimizer step, counted from 1.
+        step: u64,
+        /// Tokens of the step.
+        tokens: usize,
+        /// Micro-batches of the step.
+        micro_batches: usize,
+        /// What the backend said.
+        problem: String,
         /// The last checkpoint written before it.
         last_checkpoint: Option<PathBuf>,
     },
@@ -146,13 +163,23 @@ impl Error {
             } => Some(match last_checkpoint {
                 Some(path) => format!(
                     "the last good checkpoint is {}: lower optimizer.learning_rate or lengthen \
-                     schedule.warmup_steps and train again with --resume",
+                     schedule.warmup_steps and train again with --resume --accept-changes",
                     path.display()
                 ),
                 None => "no checkpoint was written yet: lower optimizer.learning_rate or lengthen \
                          schedule.warmup_steps"
                     .into(),
             }),
+            Self::Step {
+                last_checkpoint, ..
+            } => Some(format!(
+                "where its memory is too small, lower training.batch_tokens and raise training.accumulation as \
+                 much; {}",
+                match last_checkpoint {
+                    Some(path) => format!("the last checkpoint is {}", path.display()),
+                    None => "no checkpoint was written yet".into(),
+                }
+            )),
         }
     }
 

@@ -252,6 +252,12 @@ fn what_cannot_be_right_is_refused_by_name() {
 fn configurations_that_would_give_other_numbers_are_refused_by_name() {
     let text = fs::read_to_string(golden("models/gelu/config.json")).unwrap();
     let directory = tempfile::tempdir().unwrap();
+    let weights = "model.safetensors";
+    fs::copy(
+        golden("models/gelu").join(weights),
+        directory.path().join(weights),
+    )
+    .unwrap();
     let with = |key: &str, value: serde_json::Value| {
         let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
         config[key] = value;
@@ -283,6 +289,51 @@ fn configurations_that_would_give_other_numbers_are_refused_by_name() {
     ] {
         assert_eq!(with(key, value).unwrap(), config());
     }
+}
+
+/// A model of the configuration is made before weights are read: it must not be one of any size that a file asks for.
+#[test]
+fn sizes_that_are_not_those_of_the_weights_are_refused_before_a_model_is_made() {
+    let text = fs::read_to_string(golden("models/gelu/config.json")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let weights = "model.safetensors";
+    fs::copy(
+        golden("models/gelu").join(weights),
+        directory.path().join(weights),
+    )
+    .unwrap();
+    for (key, size, named) in [
+        ("vocab_size", 1_u64 << 40, "word_embeddings"),
+        ("hidden_size", 12 << 20, "word_embeddings"),
+        ("max_position_embeddings", 1 << 20, "position_embeddings"),
+        ("type_vocab_size", 1, "token_type_embeddings"),
+        ("intermediate_size", 1 << 20, "intermediate"),
+        ("num_hidden_layers", 1 << 20, "layer.1048575"),
+    ] {
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        config[key] = size.into();
+        fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
+        let problem = message(read_config(directory.path()).unwrap_err());
+        assert!(problem.contains(named), "{key}: {problem}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shard_that_is_a_symbolic_link_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(golden("formats/sharded")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, directory.path().join(path.file_name().unwrap())).unwrap();
+    }
+    Checkpoint::open(directory.path()).unwrap();
+    let shard = directory.path().join("model-00002-of-00003.safetensors");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("weights");
+    fs::rename(&shard, &target).unwrap();
+    std::os::unix::fs::symlink(&target, &shard).unwrap();
+    let problem = message(Checkpoint::open(directory.path()).unwrap_err());
+    assert!(problem.contains("symbolic link"), "{problem}");
 }
 
 /// Opens `bytes` as a model file and reads everything in it.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg};
+use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, ResumeArgs};
 use clap::{Args, Parser, Subcommand};
 
 /// A pre-trained BERT to answers.
@@ -25,9 +25,9 @@ pub enum Command {
         /// The configuration and its overrides.
         #[command(flatten)]
         config: ConfigArgs,
-        /// Go on from the newest checkpoint of the run
-        #[arg(long)]
-        resume: bool,
+        /// Whether it begins or goes on.
+        #[command(flatten)]
+        resume: ResumeArgs,
         /// Train once with each of these seeds, in RUN_DIR/seed-N, and report mean and spread
         #[arg(long, value_delimiter = ',', value_name = "1,2,3")]
         seeds: Vec<u64>,

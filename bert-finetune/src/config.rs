@@ -5,7 +5,9 @@ mod task;
 
 use std::path::PathBuf;
 
-use bert_core::config::{BackendConfig, FromSection, OptimizerConfig, ScheduleConfig, Section};
+use bert_core::config::{
+    BackendConfig, FromSection, NonFinite, OptimizerConfig, ScheduleConfig, Section,
+};
 use bert_core::sample_data::LABELLED;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -108,6 +110,8 @@ pub struct TrainingConfig {
     pub best_metric: Option<String>,
     /// How many of the latest checkpoints are kept.
     pub keep_checkpoints: usize,
+    /// What becomes of a step whose loss or gradient is not finite.
+    pub non_finite: NonFinite,
     /// Layers, from the bottom, that training leaves as they are, and the embeddings with them.
     pub freeze_layers: usize,
     /// What the learning rate of each layer is multiplied with, from the head downwards.
@@ -343,7 +347,8 @@ impl FromSection for TrainingConfig {
             evaluate_every_epochs,
             early_stopping_evaluations: section.or("early_stopping_evaluations", None),
             best_metric: section.or("best_metric", None),
-            keep_checkpoints: section.positive("keep_checkpoints", 1),
+            keep_checkpoints: section.positive("keep_checkpoints", 2),
+            non_finite: section.child("non_finite"),
             freeze_layers: section.number("freeze_layers", 0, 0..=MOST_LAYERS),
             layer_decay,
             label_smoothing: section.fraction("label_smoothing", 0.0),

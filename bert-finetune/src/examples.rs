@@ -6,6 +6,7 @@ use bert_core::data::packed::PackedSequences;
 use bert_core::train::TaskBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use xxhash_rust::xxh3::Xxh3;
 
 /// One sequence as the model takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +47,34 @@ impl Example {
         let lengths = self.sequences.iter().map(|s| s.input_ids.len());
         lengths.sum()
     }
+}
+
+/// One number for all that is in the examples of some sets, as text.
+pub fn fingerprint<'a>(sets: impl IntoIterator<Item = &'a [Example]>) -> String {
+    let mut hash = Xxh3::new();
+    let mut add = |values: &mut dyn Iterator<Item = u64>| {
+        // Each list begins with its length, so that no two lists run together.
+        let values: Vec<u64> = values.collect();
+        hash.update(&(values.len() as u64).to_le_bytes());
+        for value in values {
+            hash.update(&value.to_le_bytes());
+        }
+    };
+    for set in sets {
+        add(&mut std::iter::once(set.len() as u64));
+        for example in set {
+            add(&mut std::iter::once(example.sequences.len() as u64));
+            for sequence in &example.sequences {
+                add(&mut sequence.input_ids.iter().map(|&id| u64::from(id)));
+                add(&mut sequence.token_type_ids.iter().map(|&id| u64::from(id)));
+            }
+            add(&mut example.tokens.iter().map(|&token| token as u64));
+            if let Some(target) = &example.target {
+                add(&mut target.values.iter().map(|value| u64::from(value.to_bits())));
+            }
+        }
+    }
+    format!("{:032x}", hash.digest128())
 }
 
 /// The place in the training data.
@@ -150,6 +179,26 @@ impl TaskBatch for FinetuneBatch {
             "{tokens} tokens of training examples {}{more}",
             shown.join(", ")
         )
+    }
+
+    fn record(&self) -> Value {
+        let mut start = 0;
+        let sequences = self.sequences.lengths.iter().map(|length| {
+            let tokens = start..start + length;
+            start = tokens.end;
+            json!({
+                "input_ids": self.sequences.input_ids[tokens.clone()],
+                "token_type_ids": self.sequences.token_type_ids[tokens],
+            })
+        });
+        let sequences: Vec<Value> = sequences.collect();
+        json!({
+            "examples": *self.examples,
+            "sequences": sequences,
+            "sequences_of_each": *self.sequence_counts,
+            "labelled_tokens": *self.tokens,
+            "targets": self.targets.as_deref(),
+        })
     }
 
     fn join(batches: &mut [Self], seed: u64) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg};
+use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, ResumeArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Raw text to a pre-trained BERT.
@@ -25,9 +25,9 @@ pub enum Command {
         /// The configuration and its overrides.
         #[command(flatten)]
         config: ConfigArgs,
-        /// Go on from the newest checkpoint of the run
-        #[arg(long)]
-        resume: bool,
+        /// Whether it begins or goes on.
+        #[command(flatten)]
+        resume: ResumeArgs,
         /// What shows the training
         #[arg(long, default_value = "auto")]
         dashboard: DashboardArg,

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use bert_core::config::{
-    BackendConfig, BertConfig, FromSection, OptimizerConfig, ScheduleConfig, Section, from_value,
-    read_value,
+    BackendConfig, BertConfig, FromSection, NonFinite, OptimizerConfig, ScheduleConfig, Section,
+    from_value, read_value,
 };
 use bert_core::error::Error;
 use bert_core::sample_data::DEFAULT_DOCUMENTS;
@@ -167,6 +167,8 @@ pub struct TrainingConfig {
     pub checkpoint_every_steps: u64,
     /// How many of the latest checkpoints are kept.
     pub keep_checkpoints: usize,
+    /// What becomes of a step whose loss or gradient is not finite.
+    pub non_finite: NonFinite,
 }
 
 /// Beyond these a slip of the keyboard would ask for more than any machine has.
@@ -466,6 +468,7 @@ impl FromSection for TrainingConfig {
             evaluate_tokens: section.number("evaluate_tokens", 131_072, 1..=usize::MAX),
             checkpoint_every_steps: section.number("checkpoint_every_steps", 200, 1..=MOST_STEPS),
             keep_checkpoints: section.positive("keep_checkpoints", 2),
+            non_finite: section.child("non_finite"),
         }
     }
 }

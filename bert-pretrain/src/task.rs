@@ -98,6 +98,30 @@ impl TaskBatch for PretrainingBatch {
         )
     }
 
+    fn record(&self) -> Value {
+        let mut sequences = Vec::new();
+        let mut masked = self.masked_rows.iter().zip(&self.masked_labels).peekable();
+        let mut start = 0;
+        for (index, &length) in self.sequences.lengths.iter().enumerate() {
+            let end = start + length;
+            let (mut positions, mut labels) = (Vec::new(), Vec::new());
+            while let Some((row, label)) = masked.next_if(|(row, _)| **row < end) {
+                positions.push(row - start);
+                labels.push(*label);
+            }
+            sequences.push(json!({
+                "document": self.documents[index],
+                "input_ids": self.sequences.input_ids[start..end],
+                "token_type_ids": self.sequences.token_type_ids[start..end],
+                "masked_positions": positions,
+                "masked_labels": labels,
+                "next_sentence_label": self.next_sentence.as_ref().map(|labels| labels[index]),
+            }));
+            start = end;
+        }
+        json!({ "sequences": sequences })
+    }
+
     fn join(batches: &mut [Self], seed: u64) {
         let masked = batches.iter().map(|b| b.masked_labels.len()).sum();
         let sequences = batches.iter().map(|b| b.sequences.lengths.len()).sum();

@@ -226,6 +226,7 @@ fn a_run_asked_to_stop_leaves_a_checkpoint_to_go_on_from() {
             "--dashboard",
             "none",
             "--resume",
+            "--accept-changes",
             "--set",
             &steps,
         ],

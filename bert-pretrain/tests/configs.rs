@@ -301,6 +301,7 @@ fn forms() -> Vec<Value> {
     forms.push(json!({"tokenizer": {"type": "load", "path": "a"}, "model": {"path": "a"}}));
     forms.push(json!({"backend": {"type": "wgpu"}, "optimizer": {"type": "lamb"}}));
     forms.push(json!({"schedule": {"type": "cosine"}}));
+    forms.push(json!({"training": {"non_finite": {"type": "skip"}}}));
     forms.push(json!({"schedule": {"type": "trapezoid", "decay_steps": 1}}));
     forms
         .into_iter()

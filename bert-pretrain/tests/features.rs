@@ -6,7 +6,7 @@ mod program;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bert_core::weights::Checkpoint;
+use bert_core::weights::{Checkpoint, write_safetensors};
 use program::run;
 use serde_json::{Value, json};
 
@@ -29,6 +29,35 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../bert-core/tests/golden")
         .join(name)
+}
+
+/// A copy of a model that knows the first token type only.
+fn one_token_type(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+    let config = fs::read_to_string(from.join("config.json")).unwrap();
+    let config = config.replace("\"type_vocab_size\": 2", "\"type_vocab_size\": 1");
+    fs::write(to.join("config.json"), config).unwrap();
+    let weights = Checkpoint::open(from).unwrap();
+    let shape = |name: &str| {
+        let mut shape = weights.shape(name).unwrap().to_vec();
+        if name.contains("token_type") {
+            shape[0] = 1;
+        }
+        (name.to_string(), shape)
+    };
+    let layout: Vec<(String, Vec<usize>)> = weights.names().map(shape).collect();
+    write_safetensors(&to.join("model.safetensors"), layout.clone(), |file| {
+        for (name, shape) in &layout {
+            let values = weights.read(name)?.unwrap();
+            file.write(&values[..shape.iter().product()])?;
+        }
+        Ok(())
+    })
+    .unwrap();
 }
 
 fn rows(path: &Path) -> Vec<Value> {
@@ -376,17 +405,9 @@ fn texts_heads_and_the_other_commands_agree() {
     );
 
     // A model that has seen one token type only cannot take a pair.
-    let path = root.join("run/model/config.json");
-    let config = fs::read_to_string(&path).unwrap();
-    let one_type = config.replace("\"type_vocab_size\": 2", "\"type_vocab_size\": 1");
-    fs::write(&path, one_type).unwrap();
-    let message = fail(
-        root,
-        2,
-        &["next-sentence", "--model", "run/model", "a", "b"],
-    );
+    one_token_type(&root.join("run/model"), &root.join("one-type"));
+    let message = fail(root, 2, &["next-sentence", "--model", "one-type", "a", "b"]);
     assert!(message.contains("one token type only"), "{message}");
-    fs::write(&path, config).unwrap();
 
     // The tokenizer must fit the weights.
     let from_encoder = golden("formats/encoder").display().to_string();

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -12,6 +14,9 @@ use serde_json::{Map, Value};
 use super::{FromSection, Section};
 use crate::error::{ConfigProblem, Error, Result};
 use crate::files::write_atomically;
+
+/// The index of a large model's shards takes a tenth of a megabyte.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// Reads a configuration file, applies `--set` overrides, parses and validates it.
 ///
@@ -28,7 +33,15 @@ pub fn load<T: FromSection>(path: &Path, overrides: &[String]) -> Result<T> {
 /// # Errors
 /// [`Error::Io`], or [`Error::Config`] with the line and column of the first syntax error.
 pub fn read_value(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let mut text = String::new();
+    file.take(LARGEST_FILE)
+        .read_to_string(&mut text)
+        .map_err(Error::io("read", path))?;
+    if text.len() as u64 == LARGEST_FILE {
+        let problem = format!("it has {LARGEST_FILE} bytes and more");
+        return Err(config_error(&path.display().to_string(), "", problem));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(&text);
     Unique
         .deserialize(&mut deserializer)

@@ -3,11 +3,13 @@
 mod backend;
 mod bert;
 mod load;
+mod non_finite;
 mod optimizer;
 mod section;
 
 pub use backend::{BackendConfig, Compute};
 pub use bert::{BertConfig, HiddenActivation};
 pub use load::{apply_overrides, from_value, load, read_value, set_backend, write_resolved};
+pub use non_finite::NonFinite;
 pub use optimizer::{AdamConfig, OptimizerConfig, ScheduleConfig};
 pub use section::{FromSection, FromValue, Problems, Section};

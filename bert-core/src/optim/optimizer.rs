@@ -23,6 +23,7 @@ pub struct BertOptimizer<B: AutodiffBackend> {
     config: OptimizerConfig,
     max_gradient_norm: Option<f64>,
     scale_of: LearningRateScale,
+    finite_only: bool,
     state: Arc<Mutex<State<B::InnerBackend>>>,
 }
 
@@ -66,6 +67,7 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
             config,
             max_gradient_norm,
             scale_of: Arc::new(|_| 1.0),
+            finite_only: false,
             state: Arc::new(Mutex::new(state)),
         }
     }
@@ -78,6 +80,15 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
     ) -> Self {
         let scale_of = Arc::new(scale);
         Self { scale_of, ..self }
+    }
+
+    /// Leaves weights and moments as they are at a step whose gradient is not finite. To know that, the host waits for
+    /// the device inside every step.
+    pub fn with_finite_updates_only(self) -> Self {
+        Self {
+            finite_only: true,
+            ..self
+        }
     }
 
     /// The global norm of the last step's gradients before clipping, `[1]`; not read back from the device yet.
@@ -168,8 +179,14 @@ impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptim
         };
         let adam = self.config.adam();
         let mut state = self.lock();
+        state.gradient_norm = Some(gradient_norm.clone());
+        if self.finite_only {
+            let norm = gradient_norm.into_data().iter::<f64>().next();
+            if !norm.is_some_and(f64::is_finite) {
+                return module;
+            }
+        }
         state.step += 1;
-        state.gradient_norm = Some(gradient_norm);
         let args = AdamArgs {
             learning_rate,
             beta_1: adam.beta_1,

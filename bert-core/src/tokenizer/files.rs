@@ -10,8 +10,9 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer};
 
+use super::json::TokenizerJson;
 use super::train::SPECIAL;
 use super::{BertTokenizer, failed, unusable};
 use crate::error::{Error, Result};
@@ -22,11 +23,12 @@ pub(super) fn normalizer(lowercase: bool) -> BertNormalizer {
     BertNormalizer::new(true, true, None, lowercase)
 }
 
-/// A whole tokenizer round a WordPiece model.
+/// A whole tokenizer round a WordPiece model, with the special tokens and what else is `added`.
 pub(super) fn assemble(
     model: WordPiece,
     vocabulary: &std::collections::HashMap<String, u32>,
     normalizer: BertNormalizer,
+    added: Vec<AddedToken>,
 ) -> Result<BertTokenizer> {
     let id = |token: &str| {
         vocabulary
@@ -45,10 +47,18 @@ pub(super) fn assemble(
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(processor));
     tokenizer.with_decoder(Some(WordPieceDecoder::default()));
-    let special = SPECIAL.map(|token| AddedToken::from(token, true));
-    tokenizer
-        .add_special_tokens(special)
-        .map_err(failed("add the special tokens"))?;
+    let is_added = |token: &str| added.iter().any(|added| added.content == token);
+    let special = SPECIAL.iter().filter(|token| !is_added(token));
+    let special = special.map(|token| AddedToken::from(*token, true));
+    let mut all: Vec<AddedToken> = special.collect();
+    all.extend(added);
+    for run in all.chunk_by(|a, b| a.special == b.special) {
+        let added = match run[0].special {
+            true => tokenizer.add_special_tokens(run.to_vec()),
+            false => tokenizer.add_tokens(run.to_vec()),
+        };
+        added.map_err(failed("add the special tokens"))?;
+    }
     BertTokenizer::new(tokenizer)
 }
 
@@ -120,19 +130,21 @@ impl BertTokenizer {
 }
 
 fn read_json(path: &Path) -> Result<BertTokenizer> {
-    let mut tokenizer = Tokenizer::from_file(path).map_err(failed("read tokenizer.json"))?;
-    tokenizer
-        .with_truncation(None)
-        .map_err(failed("take out truncation"))?
-        .with_padding(None);
-    if !matches!(tokenizer.get_model(), ModelWrapper::WordPiece(_)) {
-        return Err(unusable("its model is not WordPiece".into()));
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let problem = |problem| unusable(format!("{}: {problem}", path.display()));
+    let file = TokenizerJson::parse(&text).map_err(problem)?;
+    let normalizer = with_settings(file.normalizer(), path)?;
+    let ids = file.added_ids();
+    let (model, vocabulary, added) = file.into_parts()?;
+    let tokenizer = assemble(model, &vocabulary, normalizer, added)?;
+    for (token, id) in ids {
+        if tokenizer.token(id) != Some(token.as_str()) {
+            return Err(problem(format!(
+                "its added token {token:?} cannot have id {id}"
+            )));
+        }
     }
-    let normalizer = with_settings(bert_normalizer(&tokenizer)?, path)?;
-    tokenizer
-        .with_normalizer(Some(normalizer))
-        .map_err(failed("set the normaliser"))?;
-    BertTokenizer::new(tokenizer)
+    Ok(tokenizer)
 }
 
 /// The normaliser of a tokenizer, which must be BERT's.
@@ -177,5 +189,5 @@ fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
         .unk_token("[UNK]".to_string())
         .build()
         .map_err(failed("build the WordPiece model"))?;
-    assemble(model, &vocabulary, normalizer)
+    assemble(model, &vocabulary, normalizer, Vec::new())
 }

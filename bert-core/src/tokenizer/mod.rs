@@ -1,6 +1,7 @@
 //! WordPiece, through the tokenizers library: learning it, reading it, writing it, using it.
 
 mod files;
+mod json;
 mod train;
 
 use std::cell::RefCell;

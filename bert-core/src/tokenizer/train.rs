@@ -131,6 +131,7 @@ impl BertTokenizer {
             WordPiece::from_bpe(&bpe),
             &vocabulary,
             normalizer(counts.lowercase),
+            Vec::new(),
         )
     }
 }

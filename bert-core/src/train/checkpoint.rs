@@ -1,4 +1,5 @@
-//! Checkpoints: a model directory with the optimizer's moments and the position of the run beside it.
+//! Checkpoints: a model directory with the optimizer's moments, the position of the run, what decides its numbers, and
+//! checksums of all these files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,8 +10,12 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::directory::Recipe;
 use crate::error::{Error, Result};
-use crate::files::{write_atomically, write_directory_atomically};
+use crate::files::{
+    CHECKSUMS, damage, remove_leftovers, write_atomically, write_checked_directory,
+    write_directory_atomically,
+};
 use crate::ops::BertAutodiffBackend;
 use crate::optim::BertOptimizer;
 use crate::weights::{Checkpoint, f32_values, write_safetensors};
@@ -18,18 +23,50 @@ use crate::weights::{Checkpoint, f32_values, write_safetensors};
 /// The files of a checkpoint beside those of a model directory.
 const OPTIMIZER: &str = "optimizer.safetensors";
 const POSITION: &str = "position.json";
+const RECIPE: &str = "recipe.json";
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Optimizer steps done.
     pub step: u64,
+    /// Of these, the ones that were passed over.
+    pub skipped: u64,
     /// Where the stream of batches goes on, in the task's own terms.
     pub resume: Value,
     /// The best value so far of the metric that models are chosen by.
     pub best: Option<f64>,
     /// Evaluations since then.
     pub evaluations_since_best: u64,
+    /// What was summed up since the last logged step.
+    pub window: Window,
+}
+
+impl Position {
+    /// Of a run that begins; `resume` is the beginning of its stream of batches.
+    pub fn first(resume: Value) -> Self {
+        Self {
+            step: 0,
+            skipped: 0,
+            resume,
+            best: None,
+            evaluations_since_best: 0,
+            window: Window::default(),
+        }
+    }
+}
+
+/// Sums since the last logged step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Of the task.
+    pub statistics: Vec<f64>,
+    /// Tokens of the steps.
+    pub tokens: usize,
+    /// Their time.
+    pub seconds: f64,
+    /// Of this, how long the loop waited for batches.
+    pub waited: f64,
 }
 
 /// The checkpoints of a run, in `checkpoints/`.
@@ -56,15 +93,16 @@ impl Checkpoints {
     pub fn save<B: Backend>(
         &self,
         position: &Position,
+        recipe: &Recipe,
         moments: Vec<(String, Tensor<B, 1>)>,
         save_model: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
         let path = self.directory.join(format!("step-{:06}", position.step));
-        write_directory_atomically(&path, |directory| {
+        write_checked_directory(&path, |directory| {
             save_model(directory)?;
             write_moments(&directory.join(OPTIMIZER), moments)?;
-            let text = format!("{:#}\n", serde_json::json!(position));
-            write_atomically(&directory.join(POSITION), text.as_bytes())
+            write_json(&directory.join(RECIPE), recipe)?;
+            write_json(&directory.join(POSITION), position)
         })?;
         let list = self.list()?;
         for (_, old) in list.iter().rev().skip(self.keep.max(1)) {
@@ -81,28 +119,33 @@ impl Checkpoints {
         Ok(self.list()?.pop().map(|(_, path)| path))
     }
 
-    /// The checkpoint that a run goes on from: the newest where it is to be resumed, none where it is new.
+    /// The newest checkpoint whose files are what their checksums say, and those after it with what is wrong with each.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there is none to resume from, or a run that was not to be resumed.
-    pub fn start(&self, resume: bool) -> Result<Option<PathBuf>> {
-        let run_dir = self.directory.parent().unwrap_or(Path::new(".")).display();
-        let (problem, help) = match (self.newest()?, resume) {
-            (Some(checkpoint), true) => return Ok(Some(checkpoint)),
-            (None, false) => return Ok(None),
-            (None, true) => (
-                format!("{run_dir} has no checkpoint to resume from"),
-                "leave out --resume to start the run",
-            ),
-            (Some(_), false) => (
-                format!("{run_dir} already holds a run"),
-                "add --resume to go on with it, or choose another directory with --set run_dir=...",
-            ),
-        };
-        Err(Error::Usage {
-            problem,
-            help: help.into(),
-        })
+    /// [`Error::Io`].
+    pub fn newest_whole(&self) -> Result<(Option<PathBuf>, Vec<(PathBuf, String)>)> {
+        let mut damaged = Vec::new();
+        for (_, path) in self.list()?.into_iter().rev() {
+            match damage(&path) {
+                None => return Ok((Some(path), damaged)),
+                Some(problem) => damaged.push((path, problem)),
+            }
+        }
+        Ok((None, damaged))
+    }
+
+    /// Takes a damaged checkpoint out of the list, under another name.
+    pub(super) fn set_aside(&self, checkpoint: &Path) -> Result<PathBuf> {
+        let aside = checkpoint.with_extension("damaged");
+        if aside.exists() {
+            fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
+        }
+        fs::rename(checkpoint, &aside).map_err(Error::io("rename", checkpoint))?;
+        Ok(aside)
+    }
+
+    pub(super) fn remove_leftovers(&self) -> Result<()> {
+        remove_leftovers(&self.directory)
     }
 
     fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
@@ -133,7 +176,8 @@ pub fn publish(from: &Path, model: &Path) -> Result<()> {
         for entry in fs::read_dir(from).map_err(Error::io("read", from))? {
             let entry = entry.map_err(Error::io("read", from))?;
             let name = entry.file_name();
-            if ![OPTIMIZER, POSITION].iter().any(|other| name == *other) {
+            let ours = [OPTIMIZER, POSITION, RECIPE, CHECKSUMS];
+            if !ours.iter().any(|other| name == *other) {
                 let file = entry.path();
                 fs::copy(&file, directory.join(name)).map_err(Error::io("copy", &file))?;
             }
@@ -147,9 +191,15 @@ pub fn publish(from: &Path, model: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
 pub fn read_position(checkpoint: &Path) -> Result<Position> {
-    let path = checkpoint.join(POSITION);
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    serde_json::from_str(&text).map_err(|error| corrupt(&path, error.to_string()))
+    read_json(&checkpoint.join(POSITION))
+}
+
+/// What decided the numbers of a checkpoint.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
+pub fn read_recipe(checkpoint: &Path) -> Result<Recipe> {
+    read_json(&checkpoint.join(RECIPE))
 }
 
 /// Gives an optimizer the state that a checkpoint holds.
@@ -158,7 +208,7 @@ pub fn read_position(checkpoint: &Path) -> Result<Position> {
 /// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
 pub fn restore_optimizer<B: BertAutodiffBackend>(
     checkpoint: &Path,
-    step: u64,
+    position: &Position,
     optimizer: &BertOptimizer<B>,
     device: &B::Device,
 ) -> Result<()> {
@@ -170,7 +220,8 @@ pub fn restore_optimizer<B: BertAutodiffBackend>(
         let shape = [values.len()];
         moments.insert(name.to_string(), TensorData::new(values, shape));
     }
-    if optimizer.restore(step, moments, device) {
+    let updates = position.step - position.skipped.min(position.step);
+    if optimizer.restore(updates, moments, device) {
         Ok(())
     } else {
         Err(corrupt(&path, "a moment lacks its twin".to_string()))
@@ -186,6 +237,16 @@ fn write_moments<B: Backend>(path: &Path, moments: Vec<(String, Tensor<B, 1>)>) 
         }
         Ok(())
     })
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = format!("{:#}\n", serde_json::json!(value));
+    write_atomically(path, text.as_bytes())
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    serde_json::from_str(&text).map_err(|error| corrupt(path, error.to_string()))
 }
 
 fn corrupt(path: &Path, problem: String) -> Error {

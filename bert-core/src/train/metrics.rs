@@ -100,6 +100,28 @@ impl MetricsFile {
         })
     }
 
+    /// For flushing it to disk from another thread.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn handle(&self) -> Result<Self> {
+        let file = self.file.try_clone();
+        Ok(Self {
+            path: self.path.clone(),
+            file: file.map_err(Error::io("open", &self.path))?,
+        })
+    }
+
+    /// Flushes what was appended to disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file
+            .sync_data()
+            .map_err(Error::io("write", &self.path))
+    }
+
     /// Appends one row.
     ///
     /// # Errors

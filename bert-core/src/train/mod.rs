@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`task`] | what a task gives the loop: batches, losses as sums, metrics made of them |
 //! | [`strategy`] | the loop: steps, accumulation, evaluation, checkpoints, interruption |
+//! | [`directory`] | a run directory: one writer, nothing written over, what a resumed run must have in common |
 //! | [`checkpoint`] | all that an exact resume needs, in one directory |
+//! | `non_finite` | the batch of a step that went wrong, for study |
 //! | `background` | files written beside the training |
 //! | [`metrics`] | `metrics.jsonl`, and the same numbers as metrics of burn-train |
 //! | `renderer` | burn-train's renderer: one report per logged step and per evaluation |
@@ -12,13 +14,15 @@
 //! | `plain` | reports as lines |
 //! | `display` | numbers and names as people read them |
 //! | `stop` | Ctrl-C, SIGTERM and the dashboard's keys: first a checkpoint, then at once |
-//! | [`run`] | a run directory, and the launch of the learner in it |
+//! | [`run`] | the launch of the learner in a run directory |
 
 mod background;
 pub mod checkpoint;
 mod dashboard;
+pub mod directory;
 mod display;
 pub mod metrics;
+mod non_finite;
 mod plain;
 mod renderer;
 pub mod run;
@@ -26,6 +30,7 @@ mod stop;
 pub mod strategy;
 pub mod task;
 
+pub use directory::{Recipe, RunDirectory};
 pub use metrics::{MetricInfo, StepMetrics};
 pub use run::{Dashboard, RunSettings, train};
 pub use strategy::{Cadence, Ending, LoopConfig, Outcome};

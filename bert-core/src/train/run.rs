@@ -1,4 +1,4 @@
-//! A run directory, and the launch of the learner in it.
+//! The launch of the learner in a run directory.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,14 @@ use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 
 use super::checkpoint::{Checkpoints, Position};
 use super::dashboard::{About, TerminalDashboard};
+use super::directory::Recipe;
 use super::metrics::{DashboardMetric, MetricInfo, NoLogger, OF_STEPS, OtherValues, read_reports};
 use super::plain::PlainLines;
 use super::renderer::{Nothing, ReportRenderer, Show};
 use super::stop::{Stop, StopOnSignals};
 use super::strategy::{Components, Evaluation, LoopConfig, Outcome, StepStrategy};
 use super::task::{BatchLoader, Task};
+use crate::config::NonFinite;
 use crate::error::{Error, Result};
 use crate::ops::BertAutodiffBackend;
 use crate::optim::{BertOptimizer, Schedule};
@@ -63,6 +65,10 @@ pub struct RunSettings<B: BertAutodiffBackend, M: Task<B>> {
     pub schedule: Schedule,
     /// Where it starts: step 0, or what a checkpoint says.
     pub start: Position,
+    /// That checkpoint.
+    pub start_checkpoint: Option<PathBuf>,
+    /// What decides its numbers.
+    pub recipe: Recipe,
     /// How many checkpoints stay.
     pub keep_checkpoints: usize,
     /// What shows it.
@@ -79,7 +85,7 @@ pub struct RunSettings<B: BertAutodiffBackend, M: Task<B>> {
 /// Trains to the end of `settings.config`, or until Ctrl-C, SIGTERM or the dashboard's quit, which leave a checkpoint.
 ///
 /// # Errors
-/// [`Error::NonFinite`], and what writing to the run directory gives.
+/// [`Error::NonFinite`] and [`Error::Step`], and what writing to the run directory gives.
 pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     model: M,
     optimizer: BertOptimizer<B>,
@@ -88,6 +94,10 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     settings: RunSettings<B, M>,
 ) -> Result<Outcome> {
     let dashboard = settings.dashboard.resolve()?;
+    let optimizer = match settings.config.non_finite {
+        NonFinite::Stop => optimizer,
+        NonFinite::Skip { .. } => optimizer.with_finite_updates_only(),
+    };
     let interrupter = Interrupter::new();
     let stop = Stop::new(interrupter.clone(), dashboard == Dashboard::Plain);
     let _signals = StopOnSignals::new(&stop)?;
@@ -104,6 +114,8 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     let strategy = StepStrategy::<B, M> {
         config: settings.config,
         start: settings.start,
+        start_checkpoint: settings.start_checkpoint,
+        recipe: settings.recipe,
         optimizer: optimizer.clone(),
         checkpoints: Checkpoints::new(&settings.run_dir, settings.keep_checkpoints),
         run_dir: settings.run_dir.clone(),

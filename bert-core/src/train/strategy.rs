@@ -1,5 +1,7 @@
 //! The loop. A step is an optimizer step, whatever the number of micro-batches.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -15,8 +17,11 @@ use burn_train::{
 
 use super::background::Background;
 use super::checkpoint::{Checkpoints, Position};
+use super::directory::Recipe;
 use super::metrics::{MetricInfo, MetricsFile, StepMetrics};
+use super::non_finite;
 use super::task::{StepOutput, Task, TaskBatch};
+use crate::config::NonFinite;
 use crate::data::random::derive;
 use crate::error::{Error, Result};
 use crate::ops::BertAutodiffBackend;
@@ -42,6 +47,8 @@ pub struct LoopConfig {
     pub best: MetricInfo,
     /// Stops after so many evaluations without a new best; `None` to go on to the last step.
     pub early_stopping_evaluations: Option<u64>,
+    /// What becomes of a step whose loss or gradient is not finite.
+    pub non_finite: NonFinite,
     /// The seed of dropout.
     pub seed: u64,
 }
@@ -101,6 +108,8 @@ pub(super) type Evaluation<M, B> = Arc<
 pub(super) struct StepStrategy<B: BertAutodiffBackend, M: Task<B>> {
     pub(super) config: LoopConfig,
     pub(super) start: Position,
+    pub(super) start_checkpoint: Option<PathBuf>,
+    pub(super) recipe: Recipe,
     pub(super) optimizer: BertOptimizer<B>,
     pub(super) checkpoints: Checkpoints,
     pub(super) run_dir: PathBuf,
@@ -127,8 +136,9 @@ impl<B: BertAutodiffBackend, M: Task<B>> SupervisedLearningStrategy<Components<B
             processor: components.event_processor,
             interrupter: components.interrupter,
             position: self.start.clone(),
+            skipped_in_a_row: 0,
             last_valid: None,
-            last_checkpoint: None,
+            last_checkpoint: self.start_checkpoint.clone(),
             writing: Background::new(),
         };
         let result = run.steps(&train);
@@ -144,20 +154,11 @@ struct Loop<'a, B: BertAutodiffBackend, M: Task<B>> {
     processor: SupervisedTrainingEventProcessor<Components<B, M>>,
     interrupter: Interrupter,
     position: Position,
+    skipped_in_a_row: u64,
     last_valid: Option<StepMetrics>,
     last_checkpoint: Option<PathBuf>,
     /// Of the best model and of checkpoints; gives the checkpoint, where it wrote one.
     writing: Background<Option<PathBuf>>,
-}
-
-/// Sums since the last logged step.
-#[derive(Default)]
-struct Window {
-    statistics: Vec<f64>,
-    tokens: usize,
-    seconds: f64,
-    /// Of these, how long the loop waited for batches.
-    waited: f64,
 }
 
 impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
@@ -168,9 +169,12 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             self.position.step,
         )?;
         let mut batches = train.iter();
-        let mut window = Window::default();
         let mut ending = Ending::Done;
-        while self.position.step < config.steps {
+        // A run that was killed when it had just stopped early has stopped.
+        if self.has_stopped_improving() {
+            ending = Ending::EarlyStopped;
+        }
+        while ending == Ending::Done && self.position.step < config.steps {
             if self.interrupter.should_stop() {
                 ending = Ending::Interrupted;
                 break;
@@ -179,20 +183,23 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             let step = self.position.step + 1;
             let mut micro_batches: Vec<M::Batch> =
                 batches.by_ref().take(config.accumulation).collect();
-            window.waited += started.elapsed().as_secs_f64();
+            self.position.window.waited += started.elapsed().as_secs_f64();
             let Some(last) = micro_batches.last() else {
                 break; // a stream of training batches does not end
             };
             self.position.resume = last.resume();
             M::Batch::join(&mut micro_batches, derive(config.seed, "step", &[step]));
-            window.tokens += micro_batches.iter().map(TaskBatch::tokens).sum::<usize>();
+            let tokens: usize = micro_batches.iter().map(TaskBatch::tokens).sum();
 
-            let (statistics, gradient_norm) = self.step(step, micro_batches)?;
+            let (statistics, gradient_norm) = self.step(step, &micro_batches)?;
             self.position.step = step;
+            let window = &mut self.position.window;
             add(&mut window.statistics, &statistics);
+            window.tokens += tokens;
             window.seconds += started.elapsed().as_secs_f64();
 
             if step.is_multiple_of(config.log_every_steps) || step == config.steps {
+                let window = std::mem::take(&mut self.position.window);
                 let mut metrics = M::metrics(&window.statistics);
                 metrics.values.extend([
                     ("learning_rate", self.learner.lr_current()),
@@ -200,27 +207,31 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
                     ("wait_fraction", window.waited / window.seconds),
                     ("tokens_per_second", window.tokens as f64 / window.seconds),
                 ]);
+                if config.non_finite != NonFinite::Stop {
+                    let skipped = self.position.skipped as f64;
+                    metrics.values.push(("skipped_steps", skipped));
+                }
                 log.append(step, "train", &metrics)?;
                 let event = self.event(StepOutput::Metrics(metrics));
                 self.processor.process_train(event);
-                window = Window::default();
             }
             let due = |cadence: &Cadence| cadence.is_due(step) || step == config.steps;
             let is_best = due(&config.evaluate) && self.evaluate(&mut log)?;
-            let stale = self.position.evaluations_since_best;
-            let patience = config.early_stopping_evaluations;
-            let stops = patience.is_some_and(|patience| stale >= patience);
-            self.write(is_best, stops || due(&config.checkpoint))?;
-            if stops {
+            if self.has_stopped_improving() {
                 ending = Ending::EarlyStopped;
-                break;
             }
+            let checkpoint = ending == Ending::EarlyStopped || due(&config.checkpoint);
+            self.write(is_best, checkpoint, &log)?;
         }
         if ending == Ending::Interrupted && self.position.step > self.strategy.start.step {
-            self.write(false, true)?;
+            self.write(false, true, &log)?;
         }
         let written = self.writing.finish()?;
         self.remember(written);
+        if ending != Ending::Interrupted && self.last_valid.is_none() {
+            // All was done but what follows the training.
+            self.last_valid = Some(self.measure()).filter(|valid| !valid.values.is_empty());
+        }
         Ok(Outcome {
             ending,
             step: self.position.step,
@@ -229,52 +240,109 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         })
     }
 
-    /// One optimizer step: the summed statistics of its micro-batches, and the norm of its gradient.
-    fn step(&mut self, step: u64, micro_batches: Vec<M::Batch>) -> Result<(Vec<f64>, f64)> {
+    fn has_stopped_improving(&self) -> bool {
+        let patience = self.strategy.config.early_stopping_evaluations;
+        patience.is_some_and(|patience| self.position.evaluations_since_best >= patience)
+    }
+
+    /// One optimizer step: the summed statistics of its micro-batches, and the norm of its gradient. Of a step that was
+    /// passed over there are no statistics.
+    fn step(&mut self, step: u64, micro_batches: &[M::Batch]) -> Result<(Vec<f64>, f64)> {
+        // What panics here is the runtime of the device, as it does where memory ends or the device is lost.
+        let computed = std::panic::catch_unwind(AssertUnwindSafe(|| self.compute(micro_batches)));
+        let (statistics, gradient_norm) = match computed {
+            Ok(computed) => computed,
+            Err(panic) => {
+                let _ = self.writing.finish();
+                return Err(Error::Step {
+                    step,
+                    tokens: micro_batches.iter().map(TaskBatch::tokens).sum(),
+                    micro_batches: micro_batches.len(),
+                    problem: panic_message(&*panic),
+                    last_checkpoint: self.strategy.checkpoints.newest()?,
+                });
+            }
+        };
+        let loss = M::metrics(&statistics).get("loss").unwrap_or(f64::NAN);
+        let found = [("loss", loss), ("gradient norm", gradient_norm)];
+        let Some((what, _)) = found.into_iter().find(|(_, value)| !value.is_finite()) else {
+            self.skipped_in_a_row = 0;
+            return Ok((statistics, gradient_norm));
+        };
+        let saved = non_finite::save(&self.strategy.run_dir, step, what, micro_batches)?;
+        self.skipped_in_a_row += 1;
+        if let NonFinite::Skip { most_in_a_row } = self.strategy.config.non_finite
+            && self.skipped_in_a_row < most_in_a_row
+        {
+            self.position.skipped += 1;
+            log::warn!(
+                "step {step} is passed over: its {what} is not finite ({})",
+                saved.display()
+            );
+            return Ok((Vec::new(), gradient_norm));
+        }
+        self.writing.finish()?;
         let describe: Vec<String> = micro_batches.iter().map(TaskBatch::describe).collect();
+        Err(Error::NonFinite {
+            what,
+            step,
+            batch: describe.join("; "),
+            saved,
+            last_checkpoint: self.strategy.checkpoints.newest()?,
+        })
+    }
+
+    /// Computes a step and updates the weights; where steps may be passed over, only if loss and gradient are finite.
+    fn compute(&mut self, micro_batches: &[M::Batch]) -> (Vec<f64>, f64) {
         let mut accumulator = GradientsAccumulator::<M>::new();
         let mut outputs = Vec::with_capacity(micro_batches.len());
         for batch in micro_batches {
-            let output = self.learner.train_step(batch);
+            let output = self.learner.train_step(batch.clone());
             accumulator.accumulate(&self.learner.model(), output.grads);
             outputs.push(output.item);
         }
+        let read = |outputs: Vec<StepOutput<B>>| {
+            let mut statistics = Vec::new();
+            for output in outputs {
+                add(&mut statistics, &output.into_statistics());
+            }
+            statistics
+        };
         self.learner.lr_step();
-        self.learner.optimizer_step(accumulator.grads());
-        // Everything of the step is on its way: only now is the host made to wait for numbers.
-        let mut statistics = Vec::new();
-        for output in outputs {
-            add(&mut statistics, &output.into_statistics());
-        }
+        let statistics = if self.strategy.config.non_finite == NonFinite::Stop {
+            self.learner.optimizer_step(accumulator.grads());
+            // Everything of the step is on its way: only now is the host made to wait for numbers.
+            read(outputs)
+        } else {
+            let statistics = read(outputs);
+            let loss = M::metrics(&statistics).get("loss");
+            if loss.is_some_and(f64::is_finite) {
+                // The optimizer itself leaves the weights alone where the gradient is not finite.
+                self.learner.optimizer_step(accumulator.grads());
+            }
+            statistics
+        };
         let norm = self.strategy.optimizer.gradient_norm();
         let gradient_norm = norm.map_or(0.0, |norm| {
             norm.into_data().iter::<f64>().next().unwrap_or(f64::NAN)
         });
-        let loss = M::metrics(&statistics).get("loss").unwrap_or(f64::NAN);
-        for (what, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
-            if !value.is_finite() {
-                self.writing.finish()?;
-                return Err(Error::NonFinite {
-                    what,
-                    step,
-                    batch: describe.join("; "),
-                    last_checkpoint: self.strategy.checkpoints.newest()?,
-                });
-            }
-        }
-        Ok((statistics, gradient_norm))
+        (statistics, gradient_norm)
     }
 
-    /// Whether the model is the best so far.
-    fn evaluate(&mut self, log: &mut MetricsFile) -> Result<bool> {
+    /// The metrics of the held-out batches.
+    fn measure(&self) -> StepMetrics {
         let model = self.learner.model().valid();
         let mut evaluated = self.valid.iter().map(|mut batch| {
             M::Batch::join(std::slice::from_mut(&mut batch), 0);
             let values = model.step(batch.clone()).into_statistics();
             (batch, values)
         });
-        let metrics = (self.strategy.evaluation)(&mut evaluated);
-        drop(evaluated);
+        (self.strategy.evaluation)(&mut evaluated)
+    }
+
+    /// Whether the model is the best so far.
+    fn evaluate(&mut self, log: &mut MetricsFile) -> Result<bool> {
+        let metrics = self.measure();
         if metrics.values.is_empty() {
             return Ok(false); // nothing is held out
         }
@@ -304,7 +372,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
 
     /// Starts writing the model as the best one, as a checkpoint, or as both. Training goes on meanwhile: what is
     /// written are tensors of now, which the next step leaves alone.
-    fn write(&mut self, best: bool, checkpoint: bool) -> Result<()> {
+    fn write(&mut self, best: bool, checkpoint: bool, log: &MetricsFile) -> Result<()> {
         if !(best || checkpoint) {
             return Ok(());
         }
@@ -314,6 +382,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let best = best.then(|| strategy.run_dir.join("best"));
         let checkpoint =
             checkpoint.then(|| (strategy.checkpoints.clone(), strategy.optimizer.moments()));
+        let (recipe, log) = (strategy.recipe.clone(), log.handle()?);
         let written = self.writing.start(move || {
             let save = |directory: &Path| save_model(&model, directory);
             if let Some(best) = best {
@@ -322,7 +391,9 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             let Some((checkpoints, moments)) = checkpoint else {
                 return Ok(None);
             };
-            let path = checkpoints.save(&position, moments, save)?;
+            // A checkpoint vouches for the rows up to its step.
+            log.sync()?;
+            let path = checkpoints.save(&position, &recipe, moments, save)?;
             log::info!("checkpoint {}", path.display());
             Ok(Some(path))
         })?;
@@ -357,4 +428,10 @@ fn add(sums: &mut Vec<f64>, values: &[f64]) {
     for (sum, value) in sums.iter_mut().zip(values) {
         *sum += value;
     }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it says nothing".into())
 }

@@ -26,6 +26,9 @@ pub trait TaskBatch: Clone + Send + 'static {
     /// Which examples it holds, for messages.
     fn describe(&self) -> String;
 
+    /// All of it, for people who want to know what went wrong with it.
+    fn record(&self) -> Value;
+
     /// Prepares the micro-batches of one optimizer step: each gets a seed for its dropout, and the sizes of the whole
     /// step, so that the gradients of the micro-batches simply add up.
     fn join(batches: &mut [Self], seed: u64);

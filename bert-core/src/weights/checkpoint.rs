@@ -36,6 +36,13 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`], or [`Error::Weights`] where there are none, a file is not whole, or tied parameters differ.
     pub fn open(directory: &Path) -> Result<Self> {
+        let mut checkpoint = Self::list(directory)?;
+        checkpoint.untie()?;
+        Ok(checkpoint)
+    }
+
+    /// The tensors of all files, second copies of tied parameters among them.
+    pub(super) fn list(directory: &Path) -> Result<Self> {
         let found = FILES.iter().map(|name| directory.join(name));
         let Some(path) = found.into_iter().find(|path| path.is_file()) else {
             let foreign = FOREIGN.iter().find(|name| directory.join(name).exists());
@@ -58,13 +65,18 @@ impl Checkpoint {
         {
             let index = read_value(&path)?;
             for shard in shards(&index).map_err(|problem| weights_error(&path, problem))? {
-                checkpoint.add(&directory.join(shard))?;
+                let shard = directory.join(shard);
+                if shard.is_symlink() {
+                    // It may lead out of the directory, which its index has no business to do.
+                    let problem = format!("its shard {} is a symbolic link", shard.display());
+                    return Err(weights_error(&path, problem));
+                }
+                checkpoint.add(&shard)?;
             }
             checkpoint.check_index(&index)?;
         } else {
             checkpoint.add(&path)?;
         }
-        checkpoint.untie()?;
         Ok(checkpoint)
     }
 

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::backend::Backend;
 use serde_json::Value;
 
-use super::{Checkpoint, Head, Loaded, Part, load_module, write_module};
+use super::{Checkpoint, Head, Loaded, Part, load_module, weights_error, write_module};
 use crate::config::{BertConfig, read_value};
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -18,10 +18,12 @@ pub struct ModelDirectory {
     path: PathBuf,
 }
 
-/// The configuration of a model directory.
+/// The configuration of a model directory. Its sizes are those of the weights beside it: a model of them is made before
+/// weights are read, and sizes that nobody checked could ask for any amount of memory.
 ///
 /// # Errors
-/// [`Error::Usage`] where there is no such directory, and what reading its `config.json` gives.
+/// [`Error::Usage`] where there is no such directory, what reading its `config.json` gives, and [`Error::Weights`] where
+/// there are no weights of those sizes.
 pub fn read_config(directory: &Path) -> Result<BertConfig> {
     let path = directory.join("config.json");
     if !path.is_file() {
@@ -38,7 +40,36 @@ pub fn read_config(directory: &Path) -> Result<BertConfig> {
             help: "add the number of rows of the word embeddings".into(),
         });
     }
+    check_sizes(&config, &Checkpoint::list(directory)?)?;
     Ok(config)
+}
+
+fn check_sizes(config: &BertConfig, checkpoint: &Checkpoint) -> Result<()> {
+    let hidden = config.hidden_size;
+    let embeddings = [
+        ("word", config.vocab_size),
+        ("position", config.max_position_embeddings),
+        ("token_type", config.type_vocab_size),
+    ];
+    let embeddings = embeddings.map(|(name, rows)| {
+        let name = format!("bert.embeddings.{name}_embeddings.weight");
+        (name, [rows, hidden])
+    });
+    let last = config.num_hidden_layers.checked_sub(1).map(|layer| {
+        let name = format!("bert.encoder.layer.{layer}.intermediate.dense.weight");
+        (name, [config.intermediate_size, hidden])
+    });
+    for (name, expected) in embeddings.into_iter().chain(last) {
+        let problem = match checkpoint.shape(&name) {
+            Some(shape) if shape == expected => continue,
+            Some(shape) => {
+                format!("tensor {name} is {shape:?}, by config.json it should be {expected:?}")
+            }
+            None => format!("tensor {name} is missing, which config.json asks for"),
+        };
+        return Err(weights_error(checkpoint.path(), problem));
+    }
+    Ok(())
 }
 
 impl ModelDirectory {

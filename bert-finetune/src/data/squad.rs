@@ -59,9 +59,19 @@ pub struct SquadFile {
 /// SQuAD. Single questions that cannot be used are in [`SquadFile::problems`] instead.
 pub fn questions(path: &Path) -> Result<SquadFile> {
     let mut bytes = Vec::new();
+    let most = most_unpacked(path);
     open(path)?
+        .take(most)
         .read_to_end(&mut bytes)
         .map_err(Error::io("read", path))?;
+    if bytes.len() as u64 == most {
+        return Err(Error::Data {
+            path: path.to_path_buf(),
+            line: None,
+            problem: format!("it unpacks to {most} bytes and more, too many for its size"),
+            help: "unpack it, where it is what it should be".into(),
+        });
+    }
     let text = str::from_utf8(&bytes).map_err(|error| Error::Data {
         path: path.to_path_buf(),
         line: Some(line_feeds(&bytes[..error.valid_up_to()]) + 1),
@@ -70,6 +80,15 @@ pub fn questions(path: &Path) -> Result<SquadFile> {
     })?;
     let file: RawFile = serde_json::from_str(text).map_err(|error| structural(path, &error))?;
     Ok(checked(path, text, file))
+}
+
+/// Text packs ten to one at best; what unpacks to a multiple of that was made to fill the memory.
+fn most_unpacked(path: &Path) -> u64 {
+    let packed = path.extension().is_some_and(|extension| extension == "gz");
+    match path.metadata() {
+        Ok(metadata) if packed => (64 << 20) + 50 * metadata.len(),
+        _ => u64::MAX,
+    }
 }
 
 #[derive(Deserialize)]

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::backend::{Job, run_on};
-use bert_core::command::{log_to_run, usage};
+use bert_core::command::{ResumeArgs, log_to_run, usage};
 use bert_core::config::{BertConfig, write_resolved};
 use bert_core::error::{ConfigProblem, Error, Result};
+use bert_core::files::Lock;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule, layer_decay};
 use bert_core::sample_data;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::train::checkpoint::{Checkpoints, Position, read_position, restore_optimizer};
+use bert_core::train::checkpoint::{Position, read_position, restore_optimizer};
 use bert_core::train::{
-    BatchLoader, Cadence, Dashboard, Ending, LoopConfig, MetricInfo, Outcome, RunSettings,
-    StepMetrics,
+    BatchLoader, Cadence, Dashboard, Ending, LoopConfig, MetricInfo, Outcome, Recipe, RunDirectory,
+    RunSettings, StepMetrics,
 };
 use bert_core::weights::{Checkpoint, Head, Part, read_config, read_head};
 use serde_json::{Value, json};
@@ -27,15 +28,23 @@ use super::set::{Rows, SharedSet, sorted_batches};
 use super::with_task;
 use crate::config::{DataSource, FinetuneConfig};
 use crate::data::split::split;
-use crate::examples::{Cursor, Example, FinetuneBatch};
+use crate::examples::{Cursor, Example, FinetuneBatch, fingerprint};
 use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
 use crate::tasks::Task;
 use crate::tasks::encoder::Encoder;
 use crate::tasks::targets::Classes;
 
+/// Keys that may change from one start of a run to the next: they change neither its weights nor which are the best.
+const FREE_KEYS: [&str; 4] = [
+    "run_dir",
+    "backend.device",
+    "training.log_every_steps",
+    "training.keep_checkpoints",
+];
+
 pub(super) fn train(
     config: &FinetuneConfig,
-    resume: bool,
+    resume: ResumeArgs,
     seeds: &[u64],
     dashboard: Dashboard,
     log_level: log::LevelFilter,
@@ -51,25 +60,26 @@ pub(super) fn train(
         };
         return run.train().map(|_| ());
     }
+    let _lock = Lock::take(
+        &config.run_dir.join(".lock"),
+        &config.run_dir.display().to_string(),
+    )?;
     let mut results = Vec::new();
     for &seed in seeds {
         let mut of_seed = config.clone();
         of_seed.seed = seed;
         of_seed.run_dir = config.run_dir.join(format!("seed-{seed}"));
         eprintln!("seed {seed}    {}", of_seed.run_dir.display());
-        // Of several runs some may be done, one cut short, the others not begun.
-        let checkpoints = Checkpoints::new(&of_seed.run_dir, 1);
         let run = Run {
             config: &of_seed,
-            resume: resume && checkpoints.newest()?.is_some(),
+            resume,
             dashboard,
             log_level,
         };
-        let done = of_seed.run_dir.join(RESULTS);
-        let is_done = resume && done.is_file();
-        if !is_done && run.train()? == Ending::Interrupted {
+        if run.train()? == Ending::Interrupted {
             return Ok(());
         }
+        let done = of_seed.run_dir.join(RESULTS);
         let text = std::fs::read_to_string(&done).map_err(Error::io("read", &done))?;
         let value: Value = serde_json::from_str(&text).map_err(|error| Error::Data {
             path: done,
@@ -84,7 +94,7 @@ pub(super) fn train(
 
 struct Run<'a> {
     config: &'a FinetuneConfig,
-    resume: bool,
+    resume: ResumeArgs,
     dashboard: Dashboard,
     log_level: log::LevelFilter,
 }
@@ -93,8 +103,9 @@ impl Run<'_> {
     fn train(&self) -> Result<Ending> {
         let config = self.config;
         let run_dir = &config.run_dir;
-        let keep = config.training.keep_checkpoints;
-        let checkpoint = Checkpoints::new(run_dir, keep).start(self.resume)?;
+        let directory = self.resume.open(run_dir)?;
+        self.resume
+            .check(&directory, &directory.changed_keys(config, &FREE_KEYS)?)?;
         let path = &config.model.path;
         let sizes = read_config(path)?;
         let tokenizer = BertTokenizer::load(path)?;
@@ -118,8 +129,8 @@ impl Run<'_> {
         log_to_run(run_dir, self.log_level)?;
         let start = Start {
             run: self,
+            directory,
             files,
-            checkpoint,
             sizes,
             tokenizer,
         };
@@ -158,8 +169,8 @@ struct Files {
 /// All that is known before the data are read.
 struct Start<'a> {
     run: &'a Run<'a>,
+    directory: RunDirectory,
     files: Files,
-    checkpoint: Option<PathBuf>,
     sizes: BertConfig,
     tokenizer: BertTokenizer,
 }
@@ -196,9 +207,16 @@ impl Start<'_> {
             let names = crate::tasks::sequence::listed(&head.labels);
             eprintln!("labels     {names}");
         }
+        let held_out = valid.as_ref().map_or(&[][..], |set| &set.examples);
+        let recipe = Recipe::new(config, fingerprint([&train.examples, held_out]));
+        self.run
+            .resume
+            .check(&self.directory, &self.directory.changed_data(&recipe.data)?)?;
         let backend = &config.backend;
         let job = TrainJob {
             config,
+            run: &self.directory,
+            recipe,
             sizes: self.sizes,
             tokenizer: self.tokenizer,
             settings: Settings {
@@ -209,7 +227,6 @@ impl Start<'_> {
             best,
             train: Arc::new(train.examples),
             valid: valid.map(Arc::new),
-            checkpoint: self.checkpoint,
             dashboard: self.run.dashboard,
         };
         let outcome = run_on(backend, job)?;
@@ -240,6 +257,8 @@ fn best_metric<T: Task>(task: &T, named: Option<&str>) -> Result<MetricInfo> {
 
 struct TrainJob<'a, T: Task> {
     config: &'a FinetuneConfig,
+    run: &'a RunDirectory,
+    recipe: Recipe,
     sizes: BertConfig,
     tokenizer: BertTokenizer,
     settings: Settings,
@@ -247,7 +266,6 @@ struct TrainJob<'a, T: Task> {
     best: MetricInfo,
     train: Arc<Vec<Example>>,
     valid: Option<SharedSet<T>>,
-    checkpoint: Option<PathBuf>,
     dashboard: Dashboard,
 }
 
@@ -263,15 +281,10 @@ impl<T: Task> Job for TrainJob<'_, T> {
         let optimizer =
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm)
                 .with_learning_rate_scale(move |path| layer_decay(path, decay, layers));
-        let mut start = Position {
-            step: 0,
-            resume: json!(Cursor::default()),
-            best: None,
-            evaluations_since_best: 0,
-        };
-        if let Some(checkpoint) = &self.checkpoint {
+        let mut start = Position::first(json!(Cursor::default()));
+        if let Some(checkpoint) = self.run.checkpoint() {
             start = read_position(checkpoint)?;
-            restore_optimizer(checkpoint, start.step, &optimizer, &device)?;
+            restore_optimizer(checkpoint, &start, &optimizer, &device)?;
         }
         let plan = Plan::new(config, &self.train);
         let train = plan.loader(self.train.clone(), &start, &config.run_dir)?;
@@ -325,10 +338,13 @@ impl<T: Task> Job for TrainJob<'_, T> {
                 early_stopping_evaluations: training
                     .early_stopping_evaluations
                     .map(|evaluations| evaluations as u64),
+                non_finite: training.non_finite,
                 seed: config.seed,
             },
             schedule,
             start,
+            start_checkpoint: self.run.checkpoint().map(Path::to_path_buf),
+            recipe: self.recipe,
             keep_checkpoints: training.keep_checkpoints,
             dashboard: self.dashboard,
             save_model: Arc::new(move |model: &Finetuning<B>, directory| {
@@ -347,7 +363,7 @@ impl<T: Task> TrainJob<'_, T> {
         let (config, kind) = (self.config, self.task.kind());
         let outputs = self.task.outputs();
         let new = TaskModel::<B>::new(kind, outputs, &self.sizes, config.seed, device);
-        let model = if let Some(checkpoint) = &self.checkpoint {
+        let model = if let Some(checkpoint) = self.run.checkpoint() {
             let (model, loaded) = new.load(checkpoint, &BTreeSet::new(), device)?;
             loaded.require(kind.part(), checkpoint)?;
             model

@@ -8,7 +8,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use bert_core::error::{Error, Result};
-use bert_core::files::{write_atomically, write_directory_atomically};
+use bert_core::files::{
+    Lock, damage, fingerprint, remove_leftovers_of, write_atomically, write_checked_directory,
+};
 use bert_core::tokenizer::{BertTokenizer, WordCounts};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -88,6 +90,27 @@ pub struct Prepared {
     pub seconds: f64,
     /// Where it lies.
     pub directory: PathBuf,
+    /// One number for its content.
+    pub fingerprint: String,
+}
+
+/// A directory of the cache: the one that is there, or, where there is none or it is damaged, one that `fill` makes.
+/// Whether it was there. One process makes it; others wait for that.
+fn cached(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<bool> {
+    let shown = directory.display();
+    let _lock = Lock::wait(&directory.with_extension("lock"), || {
+        eprintln!("waiting for the process that prepares {shown}");
+    })?;
+    remove_leftovers_of(directory)?;
+    if directory.is_dir() {
+        let Some(problem) = damage(directory) else {
+            return Ok(true);
+        };
+        log::warn!("{shown} is damaged ({problem}) and made again");
+        eprintln!("damaged    {shown} ({problem}): it is made again");
+    }
+    write_checked_directory(directory, fill)?;
+    Ok(false)
 }
 
 /// The tokenizer of a configuration: read, or learnt from the corpus (and kept for the next time).
@@ -105,12 +128,21 @@ pub fn learn_or_load_tokenizer(settings: Settings<'_>) -> Result<BertTokenizer> 
     };
     let key = json!([FORMAT, source_key(&settings)?, settings.tokenizer]);
     let directory = settings.cache_dir.join(format!("tokenizer-{}", hash(&key)));
-    if directory.is_dir() {
-        return BertTokenizer::load(&directory);
-    }
+    cached(&directory, |directory| {
+        learn_tokenizer(&settings, vocab_size, lowercase, min_frequency)?.save(directory, None)
+    })?;
+    BertTokenizer::load(&directory)
+}
+
+fn learn_tokenizer(
+    settings: &Settings<'_>,
+    vocab_size: usize,
+    lowercase: bool,
+    min_frequency: u64,
+) -> Result<BertTokenizer> {
     let mut counts = WordCounts::new(lowercase);
-    let progress = Progress::start(&settings, "Counting words")?;
-    blocks(&settings, &progress.read, |block| {
+    let progress = Progress::start(settings, "Counting words")?;
+    blocks(settings, &progress.read, |block| {
         let counted = block
             .par_chunks(block.len().div_ceil(rayon::current_num_threads()).max(1))
             .map(|documents| {
@@ -134,9 +166,7 @@ pub fn learn_or_load_tokenizer(settings: Settings<'_>) -> Result<BertTokenizer> 
     if counts.is_empty() {
         return Err(empty_corpus());
     }
-    let tokenizer = BertTokenizer::train(&counts, vocab_size, min_frequency)?;
-    write_directory_atomically(&directory, |directory| tokenizer.save(directory, None))?;
-    Ok(tokenizer)
+    BertTokenizer::train(&counts, vocab_size, min_frequency)
 }
 
 /// The corpus of a configuration, tokenized; kept for the next time.
@@ -154,17 +184,14 @@ pub fn prepare(settings: Settings<'_>) -> Result<Prepared> {
         settings.seed,
     ]);
     let directory = settings.cache_dir.join(format!("corpus-{}", hash(&key)));
-    let from_cache = directory.is_dir();
-    if !from_cache {
-        write_directory_atomically(&directory, |directory| {
-            tokenize(&settings, &tokenizer, directory)
-        })?;
-    }
-    let (statistics, token_counts) = read_summary(&directory)?;
-    let wide = is_wide(tokenizer.vocab_size());
+    let from_cache = cached(&directory, |directory| {
+        tokenize(&settings, &tokenizer, directory)
+    })?;
+    let vocab_size = tokenizer.vocab_size();
+    let (statistics, token_counts) = read_summary(&directory, vocab_size)?;
     let corpus = Corpus {
-        train: Documents::open(&directory, "train", wide)?,
-        valid: Documents::open(&directory, "valid", wide)?,
+        train: Documents::open(&directory, "train", vocab_size)?,
+        valid: Documents::open(&directory, "valid", vocab_size)?,
         token_counts: token_counts.into(),
     };
     Ok(Prepared {
@@ -173,6 +200,7 @@ pub fn prepare(settings: Settings<'_>) -> Result<Prepared> {
         statistics,
         from_cache,
         seconds: started.elapsed().as_secs_f64(),
+        fingerprint: fingerprint(&directory)?,
         directory,
     })
 }
@@ -280,7 +308,7 @@ fn empty_corpus() -> Error {
     }
 }
 
-fn read_summary(directory: &Path) -> Result<(Statistics, Vec<u64>)> {
+fn read_summary(directory: &Path, vocab_size: usize) -> Result<(Statistics, Vec<u64>)> {
     let path = directory.join("summary.json");
     let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
     #[derive(Deserialize)]
@@ -288,12 +316,19 @@ fn read_summary(directory: &Path) -> Result<(Statistics, Vec<u64>)> {
         statistics: Statistics,
         token_counts: Vec<u64>,
     }
-    let summary: Summary = serde_json::from_str(&text).map_err(|error| Error::Data {
-        path,
-        line: Some(error.line() as u64),
-        problem: error.to_string(),
+    let unusable = |problem: String, line| Error::Data {
+        path: path.clone(),
+        line,
+        problem,
         help: "remove the directory: it is made again".into(),
-    })?;
+    };
+    let summary: Summary = serde_json::from_str(&text)
+        .map_err(|error| unusable(error.to_string(), Some(error.line() as u64)))?;
+    let counted = summary.token_counts.len();
+    if counted != vocab_size {
+        let problem = format!("it counts {counted} tokens, the vocabulary has {vocab_size}");
+        return Err(unusable(problem, None));
+    }
     Ok((summary.statistics, summary.token_counts))
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bert_core::error::{Error, Result};
 use memmap2::Mmap;
+use rayon::prelude::*;
 
 use super::DocumentStore;
 
@@ -45,7 +46,11 @@ fn paths(directory: &Path, split: &str) -> [PathBuf; 3] {
 }
 
 impl Documents {
-    pub(super) fn open(directory: &Path, split: &str, wide: bool) -> Result<Self> {
+    /// Maps the files of a split, and sees that every document, sentence and id is within its bounds.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Data`] where they are not.
+    pub fn open(directory: &Path, split: &str, vocab_size: usize) -> Result<Self> {
         let map = |path: PathBuf| {
             let file = File::open(&path).map_err(Error::io("read", &path))?;
             // SAFETY: the cache directory is written once under a temporary name and renamed into place; nothing in
@@ -59,23 +64,39 @@ impl Documents {
             ids: map(ids)?,
             sentences: map(sentences)?,
             documents: map(documents)?,
-            wide,
+            wide: is_wide(vocab_size),
         };
-        let width = if wide { 4 } else { 2 };
-        let sentences_end = ends(&opened.documents).last().copied().unwrap_or(0);
-        let ids_end = ends(&opened.sentences).last().copied().unwrap_or(0);
-        let whole = opened.sentences.len() as u64 == sentences_end * 8
-            && opened.ids.len() as u64 == ids_end * width
-            && opened.documents.len().is_multiple_of(8);
-        if whole {
-            return Ok(opened);
-        }
-        Err(Error::Data {
+        opened.check(vocab_size).map_err(|problem| Error::Data {
             path: directory.to_path_buf(),
             line: None,
-            problem: "this prepared corpus is not whole".into(),
+            problem: format!("this prepared corpus is not whole: {problem} of {split}"),
             help: "remove the directory: it is made again".into(),
-        })
+        })?;
+        Ok(opened)
+    }
+
+    fn check(&self, vocab_size: usize) -> std::result::Result<(), &'static str> {
+        let width = if self.wide { 4 } else { 2 };
+        if !self.ids.len().is_multiple_of(width) {
+            return Err("the ids");
+        }
+        if !divides(&self.sentences, self.ids.len() / width) {
+            return Err("the sentences");
+        }
+        if !divides(&self.documents, ends(&self.sentences).len()) {
+            return Err("the documents");
+        }
+        let largest = if self.wide {
+            let ids = bytemuck::cast_slice::<u8, u32>(&self.ids);
+            ids.par_iter().copied().max()
+        } else {
+            let ids = bytemuck::cast_slice::<u8, u16>(&self.ids);
+            ids.par_iter().copied().max().map(u32::from)
+        };
+        match largest {
+            Some(id) if id as usize >= vocab_size => Err("an id"),
+            _ => Ok(()),
+        }
     }
 
     /// The number of tokens.
@@ -98,6 +119,16 @@ impl Documents {
 fn ends(map: &Mmap) -> &[u64] {
     // A map begins on a page, and its length was checked (an unwhole one shows as an empty list of ends).
     bytemuck::try_cast_slice(map).unwrap_or(&[])
+}
+
+/// Whether ends are those of consecutive pieces, none of them empty, that make up `whole`.
+fn divides(map: &Mmap, whole: usize) -> bool {
+    let ends = ends(map);
+    let ascending = ends.par_windows(2).all(|pair| pair[0] < pair[1]);
+    map.len().is_multiple_of(8)
+        && ascending
+        && ends.first() != Some(&0)
+        && ends.last().copied().unwrap_or(0) == whole as u64
 }
 
 fn start(ends: &[u64], index: usize) -> usize {
@@ -187,5 +218,58 @@ impl Writer {
             file.sync_all().map_err(Error::io("write", &path))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_corpus_that_is_out_of_bounds_anywhere_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = || {
+            let mut writer = Writer::create(directory.path(), "train", false).unwrap();
+            writer.push(&[vec![5, 6, 7], vec![8]]).unwrap();
+            writer.push(&[vec![9]]).unwrap();
+            writer.finish().unwrap();
+        };
+        let open = |vocab_size| Documents::open(directory.path(), "train", vocab_size);
+        write();
+        assert_eq!(open(10).unwrap().all_sentences(), 3);
+        let refused = |vocab_size, part: &str| {
+            let error = open(vocab_size).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        refused(9, "an id");
+        let spoil = |file: &str, at: usize, value: u8| {
+            write();
+            let path = directory.path().join(file);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[at] = value;
+            std::fs::write(&path, bytes).unwrap();
+        };
+        for (file, at, value, part) in [
+            ("train.sentences", 0, 0, "the sentences"),
+            ("train.sentences", 0, 4, "the sentences"),
+            ("train.sentences", 16, 6, "the sentences"),
+            ("train.sentences", 15, 0x80, "the sentences"),
+            ("train.documents", 0, 3, "the documents"),
+            ("train.documents", 8, 2, "the documents"),
+            ("train.ids", 3, 1, "an id"),
+        ] {
+            spoil(file, at, value);
+            refused(10, part);
+        }
+        for (part, file) in [
+            ("the ids", "train.ids"),
+            ("the documents", "train.documents"),
+        ] {
+            write();
+            let path = directory.path().join(file);
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+            refused(10, part);
+        }
     }
 }

@@ -14,8 +14,11 @@ use crate::config::{CorpusConfig, Documents, Sentences};
 /// A document longer than this is cut, so that memory stays bounded on a file that is one document.
 const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
+/// A line of JSON longer than this is an error: its file is of another kind, or hostile.
+const MAX_LINE_BYTES: usize = 64 << 20;
+
 /// The sentences of a document.
-pub(super) type RawDocument = Vec<String>;
+pub type RawDocument = Vec<String>;
 
 /// The files of a corpus, in order.
 ///
@@ -73,7 +76,7 @@ fn add(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Data`] naming file and line.
-pub(super) fn each_document(
+pub fn each_document(
     corpus: &CorpusConfig,
     seed: u64,
     read: &Arc<AtomicU64>,
@@ -96,7 +99,7 @@ pub(super) fn each_document(
             documents,
         } => {
             for file in files(paths)? {
-                let mut lines = Lines::open(&file, read)?;
+                let mut lines = Lines::open(&file, read, LongLines::Cut(MAX_DOCUMENT_BYTES))?;
                 if !text_documents(&mut lines, *sentences, *documents, &mut each)? {
                     break;
                 }
@@ -109,7 +112,7 @@ pub(super) fn each_document(
             sentences,
         } => {
             for file in files(paths)? {
-                let mut lines = Lines::open(&file, read)?;
+                let mut lines = Lines::open(&file, read, LongLines::Refuse(MAX_LINE_BYTES))?;
                 while let Some(line) = lines.next()? {
                     if line.trim().is_empty() {
                         continue;
@@ -197,11 +200,22 @@ struct Lines {
     path: PathBuf,
     reader: Box<dyn BufRead>,
     number: u64,
-    buffer: Vec<u8>,
+    /// What follows of a line that was cut.
+    rest: Vec<u8>,
+    long: LongLines,
+}
+
+/// What becomes of a line of more than so many bytes. No line is ever held whole beyond that.
+#[derive(Debug, Clone, Copy)]
+enum LongLines {
+    /// It is cut, between words where there are any.
+    Cut(usize),
+    /// It is an error.
+    Refuse(usize),
 }
 
 impl Lines {
-    fn open(path: &Path, read: &Arc<AtomicU64>) -> Result<Self> {
+    fn open(path: &Path, read: &Arc<AtomicU64>, long: LongLines) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let counted = Counted {
             file,
@@ -219,22 +233,33 @@ impl Lines {
             path: path.to_path_buf(),
             reader: Box::new(BufReader::with_capacity(1 << 18, plain)),
             number: 0,
-            buffer: Vec::new(),
+            rest: Vec::new(),
+            long,
         })
     }
 
-    /// The next line without its end.
+    /// The next line, or piece of one, without its end.
     fn next(&mut self) -> Result<Option<String>> {
-        self.buffer.clear();
-        self.number += 1;
-        let count = self
-            .reader
-            .read_until(b'\n', &mut self.buffer)
+        let mut line = std::mem::take(&mut self.rest);
+        if line.is_empty() {
+            self.number += 1;
+        }
+        let (LongLines::Cut(limit) | LongLines::Refuse(limit)) = self.long;
+        let room = limit.saturating_sub(line.len()) as u64;
+        let mut bounded = (&mut self.reader).take(room);
+        bounded
+            .read_until(b'\n', &mut line)
             .map_err(|error| self.error(format!("cannot be read or decompressed ({error})")))?;
-        if count == 0 {
+        if line.is_empty() {
             return Ok(None);
         }
-        let mut line: &[u8] = &self.buffer;
+        if line.len() == limit && !line.ends_with(b"\n") {
+            if let LongLines::Refuse(_) = self.long {
+                return Err(self.error(format!("the line has more than {limit} bytes")));
+            }
+            self.rest = line.split_off(place_to_cut(&line));
+        }
+        let mut line: &[u8] = &line;
         line = line.strip_suffix(b"\n").unwrap_or(line);
         line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.number == 1 {
@@ -254,6 +279,14 @@ impl Lines {
             help: "mend the line, or leave the file out of corpus.paths".into(),
         }
     }
+}
+
+/// After the last white space, or else before the last character, which may go on; never at the beginning.
+fn place_to_cut(line: &[u8]) -> usize {
+    let space = line.iter().rposition(u8::is_ascii_whitespace);
+    let character = line.iter().rposition(|byte| byte & 0xC0 != 0x80);
+    let place = space.map(|place| place + 1).or(character);
+    place.filter(|place| *place > 0).unwrap_or(line.len())
 }
 
 struct Counted {
@@ -317,6 +350,34 @@ mod tests {
         assert_eq!(
             read(&split).unwrap(),
             [["It was late in the day.", "Nobody came!", "Why?"]]
+        );
+    }
+
+    #[test]
+    fn a_line_without_end_comes_in_pieces_and_nothing_of_it_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.txt");
+        let pieces = |text: &str, limit| -> Vec<String> {
+            std::fs::write(&path, text).unwrap();
+            let mut lines = Lines::open(&path, &Arc::default(), LongLines::Cut(limit)).unwrap();
+            std::iter::from_fn(|| lines.next().unwrap()).collect()
+        };
+        assert_eq!(pieces("one two three\nx", 9), ["one two ", "three", "x"]);
+        assert_eq!(
+            pieces("\u{20ac}\u{20ac}\u{20ac}", 7),
+            ["\u{20ac}\u{20ac}", "\u{20ac}"]
+        );
+        for limit in 4..20 {
+            let text = "a few words\u{20ac} and\u{20ac}\u{20ac}\u{20ac}more";
+            assert_eq!(pieces(text, limit).concat(), text, "{limit}");
+        }
+        std::fs::write(&path, "12345678\n123456789\n").unwrap();
+        let mut lines = Lines::open(&path, &Arc::default(), LongLines::Refuse(9)).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "12345678");
+        let error = lines.next().unwrap_err().to_string();
+        assert!(
+            error.contains("a.txt:2: the line has more than 9 bytes"),
+            "{error}"
         );
     }
 

@@ -1,23 +1,21 @@
 //! `train` and `evaluate`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bert_core::backend::Job;
-use bert_core::command::log_to_run;
+use bert_core::command::{ResumeArgs, log_to_run};
 use bert_core::config::{BertConfig, write_resolved};
 use bert_core::error::{Error, Result};
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule};
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::train::checkpoint::{
-    Checkpoints, Position, publish, read_position, restore_optimizer,
-};
+use bert_core::train::checkpoint::{Position, publish, read_position, restore_optimizer};
 use bert_core::train::{
-    BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, RunSettings, StepMetrics,
-    TaskBatch,
+    BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, Recipe, RunDirectory,
+    RunSettings, StepMetrics, TaskBatch,
 };
 use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, read_config};
 use burn::tensor::backend::Backend;
@@ -33,17 +31,28 @@ use crate::task::{LOSS, Pretraining, PretrainingBatch, evaluation, metric_infos}
 
 const ARCHITECTURE: &str = "BertForPreTraining";
 
+/// Keys that may change from one start of a run to the next: they change none of its weights.
+const FREE_KEYS: [&str; 7] = [
+    "run_dir",
+    "cache_dir",
+    "backend.device",
+    "training.log_every_steps",
+    "training.evaluate_every_steps",
+    "training.checkpoint_every_steps",
+    "training.keep_checkpoints",
+];
+
 pub(super) fn train(
     config: &PretrainConfig,
-    resume: bool,
+    resume: ResumeArgs,
     dashboard: Dashboard,
     log_level: log::LevelFilter,
 ) -> Result<()> {
     // Refused before the corpus is prepared, not after.
     let dashboard = dashboard.resolve()?;
-    let checkpoints = Checkpoints::new(&config.run_dir, config.training.keep_checkpoints);
-    let checkpoint = checkpoints.start(resume)?;
-    if let (ModelSource::Directory(path), None) = (&config.model, &checkpoint) {
+    let run = resume.open(&config.run_dir)?;
+    resume.check(&run, &run.changed_keys(config, &FREE_KEYS)?)?;
+    if let (ModelSource::Directory(path), None) = (&config.model, run.checkpoint()) {
         // Found wanting before the corpus is prepared, not after.
         read_config(path)?;
         Checkpoint::open(path)?;
@@ -54,11 +63,14 @@ pub(super) fn train(
     let prepared = crate::corpus::prepare(Settings::from(config))?;
     eprintln!("{}", data::summary(&prepared));
     let model_config = model_config(config, &prepared.tokenizer)?;
+    let recipe = Recipe::new(config, prepared.fingerprint.clone());
+    resume.check(&run, &run.changed_data(&recipe.data)?)?;
     let job = TrainJob {
         config,
+        run: &run,
+        recipe,
         prepared,
         model_config,
-        checkpoint,
         dashboard,
     };
     let outcome = on(&config.backend, job)?;
@@ -96,9 +108,10 @@ fn model_config(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<Be
 
 struct TrainJob<'a> {
     config: &'a PretrainConfig,
+    run: &'a RunDirectory,
+    recipe: Recipe,
     prepared: Prepared,
     model_config: BertConfig,
-    checkpoint: Option<PathBuf>,
     dashboard: Dashboard,
 }
 
@@ -109,7 +122,7 @@ impl Job for TrainJob<'_> {
         let config = self.config;
         let training = &config.training;
         let mut model = Pretraining::<B>::new(&self.model_config, config.seed, &device);
-        match (&self.checkpoint, &config.model) {
+        match (self.run.checkpoint(), &config.model) {
             (Some(checkpoint), _) => {
                 let loaded;
                 (model.model, loaded) =
@@ -131,15 +144,10 @@ impl Job for TrainJob<'_> {
         }
         let optimizer =
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
-        let mut start = Position {
-            step: 0,
-            resume: json!(Cursor::default()),
-            best: None,
-            evaluations_since_best: 0,
-        };
-        if let Some(checkpoint) = &self.checkpoint {
+        let mut start = Position::first(json!(Cursor::default()));
+        if let Some(checkpoint) = self.run.checkpoint() {
             start = read_position(checkpoint)?;
-            restore_optimizer(checkpoint, start.step, &optimizer, &device)?;
+            restore_optimizer(checkpoint, &start, &optimizer, &device)?;
         }
         let vocabulary = Arc::new(vocabulary(&self.prepared.tokenizer)?);
         let (valid, unigram_loss) = held_out(config, &self.prepared, &vocabulary)?;
@@ -160,10 +168,13 @@ impl Job for TrainJob<'_> {
                 checkpoint: Cadence::Every(training.checkpoint_every_steps),
                 best: LOSS,
                 early_stopping_evaluations: None,
+                non_finite: training.non_finite,
                 seed: config.seed,
             },
             schedule,
             start,
+            start_checkpoint: self.run.checkpoint().map(Path::to_path_buf),
+            recipe: self.recipe,
             keep_checkpoints: training.keep_checkpoints,
             dashboard: self.dashboard,
             save_model: Arc::new(move |model: &Pretraining<B>, directory| {

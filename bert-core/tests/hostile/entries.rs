@@ -1,0 +1,121 @@
+//! Where this crate reads what strangers wrote. Each entry point takes any bytes, reads all it would read of a good
+//! input, and returns whether this was one. The first byte says what the rest is.
+
+use std::path::{Path, PathBuf};
+
+use bert_core::config::{BertConfig, apply_overrides, from_value, read_value};
+use bert_core::tokenizer::BertTokenizer;
+use bert_core::weights::{Checkpoint, read_config, read_head};
+use serde_json::Value;
+
+thread_local! {
+    static DIRECTORY: tempfile::TempDir = tempfile::tempdir().unwrap();
+}
+
+/// An empty directory.
+fn empty() -> PathBuf {
+    DIRECTORY.with(|directory| {
+        let path = directory.path().join("input");
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        path
+    })
+}
+
+fn put(directory: &Path, name: &str, content: &[u8]) {
+    std::fs::write(directory.join(name), content).unwrap();
+}
+
+/// A configuration file, and overrides after zero bytes.
+pub fn config(bytes: &[u8]) -> bool {
+    let mut parts = bytes.split(|byte| *byte == 0);
+    let directory = empty();
+    put(&directory, "config.json", parts.next().unwrap_or_default());
+    let overrides = parts.map(|part| String::from_utf8_lossy(part).into_owned());
+    let overrides: Vec<String> = overrides.collect();
+    let read = read_value(&directory.join("config.json"));
+    let mut value = read.unwrap_or(Value::Null);
+    let overridden = apply_overrides(&mut value, &overrides);
+    let of_model = BertConfig::from_hugging_face("config.json", value.clone());
+    let _ = from_value::<BertConfig>("config.json", value);
+    overridden.is_ok() && of_model.is_ok()
+}
+
+/// `tokenizer.json`, `vocab.txt`, or a `tokenizer_config.json` beside a good vocabulary; and what they make of texts.
+pub fn tokenizer(bytes: &[u8]) -> bool {
+    let Some((kind, content)) = bytes.split_first() else {
+        return false;
+    };
+    let directory = empty();
+    match kind % 3 {
+        0 => put(&directory, "tokenizer.json", content),
+        1 => put(&directory, "vocab.txt", content),
+        _ => {
+            put(
+                &directory,
+                "vocab.txt",
+                b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n##b\n",
+            );
+            put(&directory, "tokenizer_config.json", content);
+        }
+    }
+    let Ok(tokenizer) = BertTokenizer::load(&directory) else {
+        return false;
+    };
+    for text in [
+        "",
+        "a b abb [MASK] \u{e9}\u{4e2d}\u{1f600}",
+        "[CLS] [SEP]\0\u{301}\u{202e}",
+    ] {
+        let mut ids = Vec::new();
+        let _ = tokenizer.append_ids(text, &mut ids);
+        let size = tokenizer.vocab_size();
+        assert!(
+            ids.iter().all(|id| (*id as usize) < size),
+            "an id beyond the vocabulary"
+        );
+    }
+    let again = directory.join("again");
+    std::fs::create_dir(&again).unwrap();
+    tokenizer.save(&again, Some(512)).unwrap();
+    BertTokenizer::load(&again).unwrap();
+    true
+}
+
+/// `model.safetensors`, `pytorch_model.bin`, an index of shards, or the `config.json` of a good model.
+pub fn weights(bytes: &[u8]) -> bool {
+    let Some((kind, content)) = bytes.split_first() else {
+        return false;
+    };
+    let golden =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../bert-core/tests/golden/formats/sharded");
+    let directory = empty();
+    let copy = |name: &str| {
+        let shard = std::fs::read(golden.join(name)).unwrap();
+        put(&directory, name, &shard);
+    };
+    match kind % 4 {
+        0 => put(&directory, "model.safetensors", content),
+        1 => put(&directory, "pytorch_model.bin", content),
+        kind => {
+            for shard in 1..=3 {
+                copy(&format!("model-0000{shard}-of-00003.safetensors"));
+            }
+            if kind == 2 {
+                put(&directory, "model.safetensors.index.json", content);
+            } else {
+                copy("model.safetensors.index.json");
+                put(&directory, "config.json", content);
+            }
+        }
+    }
+    if !directory.join("config.json").exists() {
+        copy("config.json");
+    }
+    let config = read_config(&directory).is_ok() & read_head(&directory).is_ok();
+    let Ok(checkpoint) = Checkpoint::open(&directory) else {
+        return false;
+    };
+    let read = checkpoint.names().map(|name| checkpoint.read(name).is_ok());
+    read.fold(config, |all, one| all & one)
+}

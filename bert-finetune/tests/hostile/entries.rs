@@ -1,0 +1,130 @@
+//! Where this crate reads what strangers wrote. Each entry point takes any bytes, reads all it would read of a good
+//! input, and returns whether this was one. The first byte says what the rest is.
+
+use std::path::{Path, PathBuf};
+
+use bert_core::config::{BertConfig, apply_overrides, from_value, read_value};
+use bert_core::tokenizer::BertTokenizer;
+use bert_finetune::config::{FinetuneConfig, TaskConfig};
+use bert_finetune::tasks::Task;
+use bert_finetune::tasks::choice::ChoiceTask;
+use bert_finetune::tasks::encoder::Encoder;
+use bert_finetune::tasks::questions::QuestionTask;
+use bert_finetune::tasks::sequence::SequenceTask;
+use bert_finetune::tasks::targets::Classes;
+use bert_finetune::tasks::tokens::TokenTask;
+use serde_json::{Value, json};
+
+thread_local! {
+    static DIRECTORY: tempfile::TempDir = tempfile::tempdir().unwrap();
+    static TOKENIZER: (BertTokenizer, BertConfig) = model();
+}
+
+/// An empty directory.
+fn empty() -> PathBuf {
+    DIRECTORY.with(|directory| {
+        let path = directory.path().join("input");
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        path
+    })
+}
+
+fn put(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+fn model() -> (BertTokenizer, BertConfig) {
+    let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n##a\n##b\n##c\nthe\n.\n";
+    let directory = tempfile::tempdir().unwrap();
+    let path = put(directory.path(), "vocab.txt", vocabulary.as_bytes());
+    let tokenizer = BertTokenizer::load(&path).unwrap();
+    let sizes = json!({
+        "vocab_size": tokenizer.vocab_size(), "hidden_size": 6, "num_hidden_layers": 1, "num_attention_heads": 1,
+        "intermediate_size": 6, "max_position_embeddings": 24,
+    });
+    (tokenizer, from_value("model", sizes).unwrap())
+}
+
+/// A configuration file, and overrides after zero bytes.
+pub fn finetune_config(bytes: &[u8]) -> bool {
+    let mut parts = bytes.split(|byte| *byte == 0);
+    let directory = empty();
+    let path = put(&directory, "config.json", parts.next().unwrap_or_default());
+    let overrides = parts.map(|part| String::from_utf8_lossy(part).into_owned());
+    let overrides: Vec<String> = overrides.collect();
+    let mut value = read_value(&path).unwrap_or(Value::Null);
+    let overridden = apply_overrides(&mut value, &overrides);
+    let Ok(config) = from_value::<FinetuneConfig>("config.json", value) else {
+        return false;
+    };
+    let resolved = serde_json::to_value(&config).unwrap();
+    let again = from_value::<FinetuneConfig>("resolved", resolved).unwrap();
+    assert_eq!(
+        config, again,
+        "what was resolved reads back as something else"
+    );
+    overridden.is_ok()
+}
+
+/// A labelled file: every row read, the labels learnt, every row that can be encoded and answered.
+pub fn labelled(bytes: &[u8]) -> bool {
+    let Some((&kind, content)) = bytes.split_first() else {
+        return false;
+    };
+    let directory = empty();
+    let suffix = if kind & 0x80 == 0 { "" } else { ".gz" };
+    let named = |name: &str| put(&directory, &format!("{name}{suffix}"), content);
+    match kind & 7 {
+        0 => read::<SequenceTask>(json!({"type": "classification"}), &named("d.csv")),
+        1 => {
+            let task = json!({"type": "classification", "text_pair": "text_pair"});
+            read::<SequenceTask>(task, &named("d.tsv"))
+        }
+        2 => read::<SequenceTask>(json!({"type": "multi_label"}), &named("d.jsonl")),
+        3 => read::<SequenceTask>(json!({"type": "regression"}), &named("d.jsonl")),
+        4 => read::<TokenTask>(json!({"type": "tokens"}), &named("d.conll")),
+        5 => read::<TokenTask>(json!({"type": "tokens"}), &named("d.jsonl")),
+        6 => read::<QuestionTask>(
+            json!({"type": "question_answering", "doc_stride": 4}),
+            &named("d.json"),
+        ),
+        _ => read::<ChoiceTask>(json!({"type": "multiple_choice"}), &named("d.jsonl")),
+    }
+}
+
+fn read<T: Task>(config: Value, path: &Path) -> bool {
+    let config: TaskConfig = from_value("task", config).unwrap();
+    let Ok(rows) = T::read(&config, path, true) else {
+        return false;
+    };
+    let rows: Vec<_> = rows.collect();
+    let mut good = rows.iter().all(Result::is_ok);
+    let records: Vec<T::Record> = rows.into_iter().filter_map(Result::ok).collect();
+    let classes = Classes {
+        label_smoothing: 0.1,
+        ..Classes::PLAIN
+    };
+    let Ok(task) = T::learn(&config, &records, classes) else {
+        return false;
+    };
+    let encoder = TOKENIZER.with(|(tokenizer, config)| Encoder::new(tokenizer.clone(), config, 24));
+    let mut scorer = task.scorer();
+    for record in &records {
+        let Ok((examples, layout)) = task.encode(&encoder, record) else {
+            good = false;
+            continue;
+        };
+        let scores = examples.iter().map(|example| {
+            let count = example.rows * task.outputs();
+            (0..count).map(|score| (score % 7) as f32 - 3.0).collect()
+        });
+        let scores: Vec<Vec<f32>> = scores.collect();
+        let _ = task.answer(record, &layout, &scores);
+        scorer.add(record, &layout, &scores);
+    }
+    let _ = scorer.report();
+    good
+}

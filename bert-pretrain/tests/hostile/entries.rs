@@ -1,0 +1,120 @@
+//! Where this crate reads what strangers wrote. Each entry point takes any bytes, reads all it would read of a good
+//! input, and returns whether this was one. The first byte says what the rest is.
+
+use std::path::{Path, PathBuf};
+
+use bert_core::config::{apply_overrides, from_value, read_value};
+use bert_pretrain::config::{CorpusConfig, Documents as DocumentEnd, PretrainConfig, Sentences};
+use bert_pretrain::corpus::{DocumentStore, Documents, each_document};
+use serde_json::Value;
+
+thread_local! {
+    static DIRECTORY: tempfile::TempDir = tempfile::tempdir().unwrap();
+}
+
+/// An empty directory.
+fn empty() -> PathBuf {
+    DIRECTORY.with(|directory| {
+        let path = directory.path().join("input");
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        path
+    })
+}
+
+fn put(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+/// A configuration file, and overrides after zero bytes.
+pub fn pretrain_config(bytes: &[u8]) -> bool {
+    let mut parts = bytes.split(|byte| *byte == 0);
+    let directory = empty();
+    let path = put(&directory, "config.json", parts.next().unwrap_or_default());
+    let overrides = parts.map(|part| String::from_utf8_lossy(part).into_owned());
+    let overrides: Vec<String> = overrides.collect();
+    let mut value = read_value(&path).unwrap_or(Value::Null);
+    let overridden = apply_overrides(&mut value, &overrides);
+    let Ok(config) = from_value::<PretrainConfig>("config.json", value) else {
+        return false;
+    };
+    let resolved = serde_json::to_value(&config).unwrap();
+    let again = from_value::<PretrainConfig>("resolved", resolved).unwrap();
+    assert_eq!(
+        config, again,
+        "what was resolved reads back as something else"
+    );
+    overridden.is_ok()
+}
+
+/// A corpus: lines or running text, plain or packed, or JSON Lines.
+pub fn corpus(bytes: &[u8]) -> bool {
+    let Some((&kind, content)) = bytes.split_first() else {
+        return false;
+    };
+    let directory = empty();
+    let name = ["a.txt", "a.txt.gz", "a.txt.zst", "a.jsonl"][usize::from(kind % 4)];
+    let paths = vec![put(&directory, name, content).display().to_string()];
+    let sentences = match kind & 4 {
+        0 => Sentences::Lines,
+        _ => Sentences::Split,
+    };
+    let documents = match kind & 8 {
+        0 => DocumentEnd::BlankLine,
+        _ => DocumentEnd::File,
+    };
+    let config = match kind % 4 {
+        3 => CorpusConfig::Jsonl {
+            paths,
+            field: "text".into(),
+            sentences,
+        },
+        _ => CorpusConfig::Text {
+            paths,
+            sentences,
+            documents,
+        },
+    };
+    let mut documents = 0;
+    let read = each_document(&config, 1, &Default::default(), |document| {
+        assert!(document.iter().all(|sentence| !sentence.trim().is_empty()));
+        documents += 1;
+        true
+    });
+    read.is_ok() && documents > 0
+}
+
+/// The three files of a prepared corpus, each after its length in four bytes.
+pub fn shards(bytes: &[u8]) -> bool {
+    let directory = empty();
+    let mut rest = bytes;
+    for part in ["ids", "sentences", "documents"] {
+        let (length, after) = rest.split_at(rest.len().min(4));
+        let length = length
+            .iter()
+            .rev()
+            .fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let (content, after) = after.split_at(length.min(after.len()));
+        put(&directory, &format!("train.{part}"), content);
+        rest = after;
+    }
+    let mut good = false;
+    for vocab_size in [1000, 100_000] {
+        let Ok(store) = Documents::open(&directory, "train", vocab_size) else {
+            continue;
+        };
+        let mut ids = Vec::new();
+        for document in 0..store.documents() {
+            for sentence in 0..store.sentences(document) {
+                assert!(store.sentence_tokens(document, sentence) > 0);
+                store.append_sentence(document, sentence, &mut ids);
+            }
+        }
+        assert_eq!(ids.len() as u64, store.tokens());
+        assert!(ids.iter().all(|id| (*id as usize) < vocab_size));
+        good = true;
+    }
+    good
+}
