@@ -2,6 +2,8 @@
 //! generic; another backend is an arm here, its `BertBackend` implementation and a Cargo feature.
 
 use crate::config::{BackendConfig, Compute};
+#[cfg(feature = "wgpu")]
+use crate::error::panic_message;
 use crate::error::{Error, Result};
 use crate::ops::BertAutodiffBackend;
 
@@ -62,7 +64,16 @@ fn run_wgpu<J: Job>(name: &str, job: J) -> Result<J::Output> {
         _ => WgpuDevice::DefaultDevice,
     };
     probe::<Wgpu>(name, &device)?;
-    job.run::<Autodiff<Wgpu>>(device)
+    // The runtime panics where the device is lost or its memory ends.
+    let run = std::panic::AssertUnwindSafe(|| job.run::<Autodiff<Wgpu>>(device));
+    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
+        Err(Error::Backend {
+            backend: "wgpu",
+            problem: format!("the device gave up: {}", panic_message(&*panic)),
+            help: "where its memory is too small, give it fewer tokens at a time, or use --backend ndarray"
+                .into(),
+        })
+    })
 }
 
 /// Opens the device once. The runtime panics where no adapter fits, which is the user's machine and not our mistake.

@@ -93,7 +93,7 @@ pub enum Error {
     },
 
     /// Training met a loss or gradient that is not a finite number.
-    #[error("{what} is not finite at step {step} ({batch}; saved as {})", .saved.display())]
+    #[error("{what} is not finite at step {step} ({batch})")]
     NonFinite {
         /// "loss" or "gradient norm".
         what: &'static str,
@@ -101,8 +101,8 @@ pub enum Error {
         step: u64,
         /// Which examples it was, so that they can be looked at.
         batch: String,
-        /// The file that holds them.
-        saved: PathBuf,
+        /// The file that they were saved in.
+        saved: Option<PathBuf>,
         /// The last checkpoint written before it.
         last_checkpoint: Option<PathBuf>,
     },
@@ -159,17 +159,24 @@ impl Error {
             | Self::Usage { help, .. } => Some(help.clone()),
             Self::Tokenizer { .. } => None,
             Self::NonFinite {
-                last_checkpoint, ..
-            } => Some(match last_checkpoint {
-                Some(path) => format!(
-                    "the last good checkpoint is {}: lower optimizer.learning_rate or lengthen \
-                     schedule.warmup_steps and train again with --resume --accept-changes",
-                    path.display()
-                ),
-                None => "no checkpoint was written yet: lower optimizer.learning_rate or lengthen \
-                         schedule.warmup_steps"
-                    .into(),
-            }),
+                saved,
+                last_checkpoint,
+                ..
+            } => {
+                let saved = saved.as_ref();
+                let saved = saved.map_or(String::new(), |path| {
+                    format!("its batch is in {}; ", path.display())
+                });
+                let lower = "lower optimizer.learning_rate or lengthen schedule.warmup_steps";
+                Some(match last_checkpoint {
+                    Some(path) => format!(
+                        "{saved}the last good checkpoint is {}: {lower} and train again with --resume \
+                         --accept-changes",
+                        path.display()
+                    ),
+                    None => format!("{saved}no checkpoint was written yet: {lower}"),
+                })
+            }
             Self::Step {
                 last_checkpoint, ..
             } => Some(format!(
@@ -190,6 +197,13 @@ impl Error {
             _ => 1,
         }
     }
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it says nothing".into())
 }
 
 fn join(problems: &[ConfigProblem]) -> String {

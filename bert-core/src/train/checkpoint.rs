@@ -32,6 +32,8 @@ pub struct Position {
     pub step: u64,
     /// Of these, the ones that were passed over.
     pub skipped: u64,
+    /// Of those, the last ones.
+    pub skipped_in_a_row: u64,
     /// Where the stream of batches goes on, in the task's own terms.
     pub resume: Value,
     /// The best value so far of the metric that models are chosen by.
@@ -48,6 +50,7 @@ impl Position {
         Self {
             step: 0,
             skipped: 0,
+            skipped_in_a_row: 0,
             resume,
             best: None,
             evaluations_since_best: 0,

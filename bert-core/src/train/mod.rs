@@ -6,6 +6,7 @@
 //! | [`strategy`] | the loop: steps, accumulation, evaluation, checkpoints, interruption |
 //! | [`directory`] | a run directory: one writer, nothing written over, what a resumed run must have in common |
 //! | [`checkpoint`] | all that an exact resume needs, in one directory |
+//! | `memory` | whether a training can fit into memory |
 //! | `non_finite` | the batch of a step that went wrong, for study |
 //! | `background` | files written beside the training |
 //! | [`metrics`] | `metrics.jsonl`, and the same numbers as metrics of burn-train |
@@ -21,6 +22,7 @@ pub mod checkpoint;
 mod dashboard;
 pub mod directory;
 mod display;
+mod memory;
 pub mod metrics;
 mod non_finite;
 mod plain;
@@ -31,6 +33,7 @@ pub mod strategy;
 pub mod task;
 
 pub use directory::{Recipe, RunDirectory};
+pub use memory::check_memory;
 pub use metrics::{MetricInfo, StepMetrics};
 pub use run::{Dashboard, RunSettings, train};
 pub use strategy::{Cadence, Ending, LoopConfig, Outcome};

@@ -1,6 +1,5 @@
 //! The loop. A step is an optimizer step, whatever the number of micro-batches.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +22,7 @@ use super::non_finite;
 use super::task::{StepOutput, Task, TaskBatch};
 use crate::config::NonFinite;
 use crate::data::random::derive;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_message};
 use crate::ops::BertAutodiffBackend;
 use crate::optim::{BertOptimizer, Schedule};
 
@@ -136,7 +135,6 @@ impl<B: BertAutodiffBackend, M: Task<B>> SupervisedLearningStrategy<Components<B
             processor: components.event_processor,
             interrupter: components.interrupter,
             position: self.start.clone(),
-            skipped_in_a_row: 0,
             last_valid: None,
             last_checkpoint: self.start_checkpoint.clone(),
             writing: Background::new(),
@@ -154,7 +152,6 @@ struct Loop<'a, B: BertAutodiffBackend, M: Task<B>> {
     processor: SupervisedTrainingEventProcessor<Components<B, M>>,
     interrupter: Interrupter,
     position: Position,
-    skipped_in_a_row: u64,
     last_valid: Option<StepMetrics>,
     last_checkpoint: Option<PathBuf>,
     /// Of the best model and of checkpoints; gives the checkpoint, where it wrote one.
@@ -266,20 +263,21 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let loss = M::metrics(&statistics).get("loss").unwrap_or(f64::NAN);
         let found = [("loss", loss), ("gradient norm", gradient_norm)];
         let Some((what, _)) = found.into_iter().find(|(_, value)| !value.is_finite()) else {
-            self.skipped_in_a_row = 0;
+            self.position.skipped_in_a_row = 0;
             return Ok((statistics, gradient_norm));
         };
-        let saved = non_finite::save(&self.strategy.run_dir, step, what, micro_batches)?;
-        self.skipped_in_a_row += 1;
+        let saved = non_finite::save(&self.strategy.run_dir, step, what, micro_batches);
+        if let Err(error) = &saved {
+            log::error!("{error}"); // the lesser evil
+        }
+        let saved = saved.ok();
+        self.position.skipped_in_a_row += 1;
         if let NonFinite::Skip { most_in_a_row } = self.strategy.config.non_finite
-            && self.skipped_in_a_row < most_in_a_row
+            && self.position.skipped_in_a_row < most_in_a_row
         {
             self.position.skipped += 1;
-            log::warn!(
-                "step {step} is passed over: its {what} is not finite ({})",
-                saved.display()
-            );
-            return Ok((Vec::new(), gradient_norm));
+            log::warn!("step {step} is passed over: its {what} is not finite");
+            return Ok((Vec::new(), f64::NAN));
         }
         self.writing.finish()?;
         let describe: Vec<String> = micro_batches.iter().map(TaskBatch::describe).collect();
@@ -428,10 +426,4 @@ fn add(sums: &mut Vec<f64>, values: &[f64]) {
     for (sum, value) in sums.iter_mut().zip(values) {
         *sum += value;
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it says nothing".into())
 }

@@ -85,7 +85,7 @@ fn kill(child: &Child, signal: &str) {
         .status();
 }
 
-/// What a run directory holds: its files, of checkpoints the last one's content, and the rows of `metrics.jsonl`; all
+/// What a run directory holds: its files, of checkpoints the last one's, and the rows of `metrics.jsonl`; all
 /// without what was timed.
 struct Outcome {
     files: BTreeMap<String, Vec<u8>>,
@@ -101,19 +101,22 @@ fn outcome(root: &Path) -> Outcome {
         .filter_map(|name| name.strip_prefix("checkpoints/"));
     let last = checkpoints.filter_map(|name| name.split('/').next()).max();
     let last = format!("checkpoints/{}/", last.expect("a checkpoint"));
+    // The one before it may be of an interruption.
+    files.retain(|name, _| !name.starts_with("checkpoints/") || name.starts_with(&last));
     for (name, bytes) in &mut files {
-        if !name.starts_with("checkpoints/") {
-            if ["experiment.log", "metrics.jsonl", ".lock"].contains(&name.as_str()) {
-                bytes.clear();
-            }
-        } else if !name.starts_with(&last) || name.ends_with("checksums.xxh128") {
-            bytes.clear();
-        } else if name.ends_with("position.json") {
+        let is = |file: &str| name.ends_with(file);
+        if is("position.json") {
             let mut position: Value = serde_json::from_slice(bytes).unwrap();
             for time in ["seconds", "waited"] {
                 position["window"][time].take();
             }
             *bytes = position.to_string().into_bytes();
+        } else if is("checksums.xxh128")
+            || is("experiment.log")
+            || is("metrics.jsonl")
+            || is(".lock")
+        {
+            bytes.clear();
         }
     }
     let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();

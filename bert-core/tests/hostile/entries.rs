@@ -27,7 +27,7 @@ fn put(directory: &Path, name: &str, content: &[u8]) {
 }
 
 /// A configuration file, and overrides after zero bytes.
-pub fn config(bytes: &[u8]) -> bool {
+pub(crate) fn config(bytes: &[u8]) -> bool {
     let mut parts = bytes.split(|byte| *byte == 0);
     let directory = empty();
     put(&directory, "config.json", parts.next().unwrap_or_default());
@@ -42,7 +42,7 @@ pub fn config(bytes: &[u8]) -> bool {
 }
 
 /// `tokenizer.json`, `vocab.txt`, or a `tokenizer_config.json` beside a good vocabulary; and what they make of texts.
-pub fn tokenizer(bytes: &[u8]) -> bool {
+pub(crate) fn tokenizer(bytes: &[u8]) -> bool {
     let Some((kind, content)) = bytes.split_first() else {
         return false;
     };
@@ -83,7 +83,7 @@ pub fn tokenizer(bytes: &[u8]) -> bool {
 }
 
 /// `model.safetensors`, `pytorch_model.bin`, an index of shards, or the `config.json` of a good model.
-pub fn weights(bytes: &[u8]) -> bool {
+pub(crate) fn weights(bytes: &[u8]) -> bool {
     let Some((kind, content)) = bytes.split_first() else {
         return false;
     };

@@ -16,7 +16,7 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::checkpoint::{Position, read_position, restore_optimizer};
 use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, MetricInfo, Outcome, Recipe, RunDirectory,
-    RunSettings, StepMetrics,
+    RunSettings, StepMetrics, check_memory,
 };
 use bert_core::weights::{Checkpoint, Head, Part, read_config, read_head};
 use serde_json::{Value, json};
@@ -275,6 +275,15 @@ impl<T: Task> Job for TrainJob<'_, T> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
         let config = self.config;
         let training = &config.training;
+        // A batch of few rows is smaller than its bound in tokens.
+        let of_rows = training.batch_size.map_or(usize::MAX, |rows| {
+            rows.saturating_mul(training.max_seq_length)
+        });
+        check_memory(
+            &config.backend,
+            &self.sizes,
+            training.batch_tokens.min(of_rows),
+        )?;
         let model = self.model::<B>(&device)?;
         let layers = self.sizes.num_hidden_layers;
         let decay = training.layer_decay;

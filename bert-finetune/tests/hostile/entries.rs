@@ -49,7 +49,7 @@ fn model() -> (BertTokenizer, BertConfig) {
 }
 
 /// A configuration file, and overrides after zero bytes.
-pub fn finetune_config(bytes: &[u8]) -> bool {
+pub(crate) fn finetune_config(bytes: &[u8]) -> bool {
     let mut parts = bytes.split(|byte| *byte == 0);
     let directory = empty();
     let path = put(&directory, "config.json", parts.next().unwrap_or_default());
@@ -70,7 +70,7 @@ pub fn finetune_config(bytes: &[u8]) -> bool {
 }
 
 /// A labelled file: every row read, the labels learnt, every row that can be encoded and answered.
-pub fn labelled(bytes: &[u8]) -> bool {
+pub(crate) fn labelled(bytes: &[u8]) -> bool {
     let Some((&kind, content)) = bytes.split_first() else {
         return false;
     };

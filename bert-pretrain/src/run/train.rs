@@ -15,7 +15,7 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::checkpoint::{Position, publish, read_position, restore_optimizer};
 use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, Recipe, RunDirectory,
-    RunSettings, StepMetrics, TaskBatch,
+    RunSettings, StepMetrics, TaskBatch, check_memory,
 };
 use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, read_config};
 use burn::tensor::backend::Backend;
@@ -121,6 +121,7 @@ impl Job for TrainJob<'_> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
         let config = self.config;
         let training = &config.training;
+        check_memory(&config.backend, &self.model_config, training.batch_tokens)?;
         let mut model = Pretraining::<B>::new(&self.model_config, config.seed, &device);
         match (self.run.checkpoint(), &config.model) {
             (Some(checkpoint), _) => {

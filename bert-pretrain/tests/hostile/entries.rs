@@ -29,7 +29,7 @@ fn put(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
 }
 
 /// A configuration file, and overrides after zero bytes.
-pub fn pretrain_config(bytes: &[u8]) -> bool {
+pub(crate) fn pretrain_config(bytes: &[u8]) -> bool {
     let mut parts = bytes.split(|byte| *byte == 0);
     let directory = empty();
     let path = put(&directory, "config.json", parts.next().unwrap_or_default());
@@ -50,7 +50,7 @@ pub fn pretrain_config(bytes: &[u8]) -> bool {
 }
 
 /// A corpus: lines or running text, plain or packed, or JSON Lines.
-pub fn corpus(bytes: &[u8]) -> bool {
+pub(crate) fn corpus(bytes: &[u8]) -> bool {
     let Some((&kind, content)) = bytes.split_first() else {
         return false;
     };
@@ -87,7 +87,7 @@ pub fn corpus(bytes: &[u8]) -> bool {
 }
 
 /// The three files of a prepared corpus, each after its length in four bytes.
-pub fn shards(bytes: &[u8]) -> bool {
+pub(crate) fn shards(bytes: &[u8]) -> bool {
     let directory = empty();
     let mut rest = bytes;
     for part in ["ids", "sentences", "documents"] {

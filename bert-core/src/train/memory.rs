@@ -1,0 +1,107 @@
+//! Whether a training can fit into memory, asked before it begins: a process that takes too much is killed, and there is
+//! nobody left to say why.
+
+use sysinfo::{MemoryRefreshKind, System};
+
+use crate::config::{BackendConfig, BertConfig};
+use crate::error::{Error, Result};
+
+/// Bytes that a parameter takes: itself, its gradient and its two moments, in f32.
+const BYTES_PER_PARAMETER: u64 = 16;
+
+/// Refuses a training on the CPU that needs more memory than is free, `tokens` being those of a micro-batch. What it
+/// counts is the least: weights, moments, gradients, and what each layer keeps for its backward step.
+///
+/// # Errors
+/// [`Error::Usage`] with what would fit.
+pub fn check_memory(backend: &BackendConfig, config: &BertConfig, tokens: usize) -> Result<()> {
+    if !matches!(backend, BackendConfig::Ndarray { .. }) {
+        return Ok(()); // the memory is the device's own
+    }
+    let mut system = System::new();
+    system.refresh_memory_specifics(MemoryRefreshKind::everything());
+    let mut free = system.available_memory() + system.free_swap();
+    if let Some(limits) = system.cgroup_limits() {
+        free = free.min(limits.free_memory + limits.free_swap);
+    }
+    compare(config, tokens, free)
+}
+
+fn compare(config: &BertConfig, tokens: usize, free: u64) -> Result<()> {
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64);
+    let weights = parameters(config).saturating_mul(BYTES_PER_PARAMETER);
+    let of_token = bytes_per_token(config);
+    let needed = weights.saturating_add(of_token.saturating_mul(tokens as u64));
+    if free == 0 || needed <= free {
+        return Ok(()); // where nothing is known of the system, nothing is refused
+    }
+    let fitting = free.saturating_sub(weights) / of_token.max(1);
+    let (problem, help) = if weights >= free {
+        (
+            format!("a model of these sizes takes {} to train", gib(weights)),
+            "choose a smaller model (model.hidden_size, model.num_hidden_layers)".to_string(),
+        )
+    } else {
+        (
+            format!(
+                "a batch of {tokens} tokens (training.batch_tokens) takes {} with this model",
+                gib(needed)
+            ),
+            format!(
+                "lower training.batch_tokens below {fitting}, and raise training.accumulation as much"
+            ),
+        )
+    };
+    Err(Error::Usage {
+        problem: format!("{problem} at the least, {} are free", gib(free)),
+        help,
+    })
+}
+
+/// Those of the embeddings and the layers; heads add little.
+fn parameters(config: &BertConfig) -> u64 {
+    let size = |size: usize| size as u64;
+    let hidden = size(config.hidden_size);
+    let rows = size(config.vocab_size).saturating_add(size(config.max_position_embeddings));
+    let maps = hidden
+        .saturating_mul(4)
+        .saturating_add(size(config.intermediate_size).saturating_mul(2));
+    let layers = maps.saturating_mul(size(config.num_hidden_layers));
+    hidden.saturating_mul(rows.saturating_add(layers))
+}
+
+/// What each token leaves behind in the forward pass: in every layer its queries, keys and values, the attention's output,
+/// the results of both layer norms, and the feed-forward network before its activation.
+fn bytes_per_token(config: &BertConfig) -> u64 {
+    let hidden = (config.hidden_size as u64).saturating_mul(6);
+    let kept = hidden.saturating_add(config.intermediate_size as u64);
+    kept.saturating_mul(4 * config.num_hidden_layers as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::from_value;
+    use serde_json::json;
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_what_would() {
+        let base = json!({"vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12});
+        let config: BertConfig = from_value("base", base).unwrap();
+        // BERT-Base has 110 million parameters with its pooler.
+        assert!((108_000_000..110_000_000).contains(&parameters(&config)));
+        let gib = 1 << 30;
+        compare(&config, 4096, 4 * gib).unwrap();
+        compare(&config, usize::MAX, 0).unwrap();
+        let error = compare(&config, 1 << 20, 16 * gib).unwrap_err();
+        let message = format!("{error}; {}", error.help().unwrap());
+        let said = "a batch of 1048576 tokens (training.batch_tokens) takes 361.6 GiB with this model at the least, \
+                    16.0 GiB are free; lower training.batch_tokens below 41882";
+        assert!(message.starts_with(said), "{message}");
+        let error = compare(&config, 1, gib).unwrap_err().to_string();
+        assert!(
+            error.starts_with("a model of these sizes takes 1.6 GiB"),
+            "{error}"
+        );
+    }
+}
