@@ -248,22 +248,21 @@ fn what_cannot_be_right_is_refused_by_name() {
     }
 }
 
-#[test]
-fn configurations_that_would_give_other_numbers_are_refused_by_name() {
-    let text = fs::read_to_string(golden("models/gelu/config.json")).unwrap();
+/// The golden model's configuration with another value of a key.
+fn with(key: &str, value: serde_json::Value) -> Result<BertConfig> {
     let directory = tempfile::tempdir().unwrap();
     let weights = "model.safetensors";
-    fs::copy(
-        golden("models/gelu").join(weights),
-        directory.path().join(weights),
-    )
-    .unwrap();
-    let with = |key: &str, value: serde_json::Value| {
-        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
-        config[key] = value;
-        fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
-        read_config(directory.path())
-    };
+    let copy = directory.path().join(weights);
+    fs::copy(golden("models/gelu").join(weights), copy).unwrap();
+    let text = fs::read_to_string(golden("models/gelu/config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config[key] = value;
+    fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
+    read_config(directory.path())
+}
+
+#[test]
+fn configurations_that_would_give_other_numbers_are_refused_by_name() {
     for (key, value) in [
         ("model_type", serde_json::json!("roberta")),
         ("position_embedding_type", "relative_key".into()),
@@ -294,14 +293,6 @@ fn configurations_that_would_give_other_numbers_are_refused_by_name() {
 /// A model of the configuration is made before weights are read: it must not be one of any size that a file asks for.
 #[test]
 fn sizes_that_are_not_those_of_the_weights_are_refused_before_a_model_is_made() {
-    let text = fs::read_to_string(golden("models/gelu/config.json")).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let weights = "model.safetensors";
-    fs::copy(
-        golden("models/gelu").join(weights),
-        directory.path().join(weights),
-    )
-    .unwrap();
     for (key, size, named) in [
         ("vocab_size", 1_u64 << 40, "word_embeddings"),
         ("hidden_size", 12 << 20, "word_embeddings"),
@@ -310,10 +301,7 @@ fn sizes_that_are_not_those_of_the_weights_are_refused_before_a_model_is_made() 
         ("intermediate_size", 1 << 20, "intermediate"),
         ("num_hidden_layers", 1 << 20, "layer.1048575"),
     ] {
-        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
-        config[key] = size.into();
-        fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
-        let problem = message(read_config(directory.path()).unwrap_err());
+        let problem = message(with(key, size.into()).unwrap_err());
         assert!(problem.contains(named), "{key}: {problem}");
     }
 }

@@ -6,7 +6,6 @@ mod crash;
 mod program;
 
 use std::path::Path;
-use std::process::Command;
 
 use program::{configure, model};
 use serde_json::json;
@@ -31,14 +30,5 @@ fn prepare(root: &Path) {
 
 #[test]
 fn a_run_killed_at_random_moments_ends_with_the_bits_of_one_that_was_not() {
-    crash::survive_kills(&prepare, &|root, resume| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bert-finetune"));
-        command
-            .current_dir(root)
-            .args(["train", "c.json", "--dashboard", "plain"]);
-        if resume {
-            command.arg("--resume");
-        }
-        command
-    });
+    crash::survive_kills(&prepare, env!("CARGO_BIN_EXE_bert-finetune"));
 }

@@ -11,18 +11,25 @@ use bert_core::data::random::generator;
 use rand::Rng;
 use serde_json::Value;
 
-/// How the processes under test are started: in a directory, for the first time or again.
-pub(crate) type Start<'a> = &'a dyn Fn(&Path, bool) -> Command;
-
-/// Sets up directories with `prepare` and trains in them as `start` says, the run directory being `run`: in one of them
+/// Sets up directories with `prepare` and has `program` train there, as `c.json` says, into `run`: in one of them
 /// undisturbed, in as many others as it takes killing often, by SIGKILL mostly and by SIGTERM and Ctrl-C at times.
-pub(crate) fn survive_kills(prepare: &dyn Fn(&Path), start: Start) {
+pub(crate) fn survive_kills(prepare: &dyn Fn(&Path), program: &str) {
+    let start = |root: &Path, resume: bool| {
+        let mut command = Command::new(program);
+        command
+            .current_dir(root)
+            .args(["train", "c.json", "--dashboard", "plain"]);
+        if resume {
+            command.arg("--resume");
+        }
+        quiet(command)
+    };
     let kills = std::env::var("BERT_CRASH_KILLS").ok();
     let kills: usize = kills.map_or(6, |kills| kills.parse().expect("a number of kills"));
     let undisturbed = tempfile::tempdir().unwrap();
     prepare(undisturbed.path());
     let started = Instant::now();
-    let status = quiet(start(undisturbed.path(), false)).wait().unwrap();
+    let status = start(undisturbed.path(), false).wait().unwrap();
     assert!(status.success(), "the undisturbed run failed");
     let duration = started.elapsed();
     let expected = outcome(undisturbed.path());
@@ -33,7 +40,7 @@ pub(crate) fn survive_kills(prepare: &dyn Fn(&Path), start: Start) {
         let root = tempfile::tempdir().unwrap();
         prepare(root.path());
         for attempt in 0.. {
-            let mut child = quiet(start(root.path(), attempt > 0));
+            let mut child = start(root.path(), attempt > 0);
             if done < kills {
                 std::thread::sleep(duration.mul_f64(random.random_range(0.0..1.1)));
                 if child.try_wait().unwrap().is_none() {
@@ -55,7 +62,7 @@ pub(crate) fn survive_kills(prepare: &dyn Fn(&Path), start: Start) {
             );
         }
         // A process that was killed after the model was there may have had more to do.
-        let last = quiet(start(root.path(), true)).wait().unwrap();
+        let last = start(root.path(), true).wait().unwrap();
         assert!(last.success(), "resuming a finished run failed");
         compare(&expected, &outcome(root.path()));
     }

@@ -1,44 +1,22 @@
 //! Where this crate reads what strangers wrote. Each entry point takes any bytes, reads all it would read of a good
 //! input, and returns whether this was one. The first byte says what the rest is.
 
-use std::path::{Path, PathBuf};
+#[path = "input.rs"]
+mod input;
 
-use bert_core::config::{BertConfig, apply_overrides, from_value, read_value};
+use std::path::Path;
+
+use bert_core::config::{BertConfig, from_value};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::weights::{Checkpoint, read_config, read_head};
-use serde_json::Value;
-
-thread_local! {
-    static DIRECTORY: tempfile::TempDir = tempfile::tempdir().unwrap();
-}
-
-/// An empty directory.
-fn empty() -> PathBuf {
-    DIRECTORY.with(|directory| {
-        let path = directory.path().join("input");
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).unwrap();
-        path
-    })
-}
-
-fn put(directory: &Path, name: &str, content: &[u8]) {
-    std::fs::write(directory.join(name), content).unwrap();
-}
+use input::{empty, put};
 
 /// A configuration file, and overrides after zero bytes.
 pub(crate) fn config(bytes: &[u8]) -> bool {
-    let mut parts = bytes.split(|byte| *byte == 0);
-    let directory = empty();
-    put(&directory, "config.json", parts.next().unwrap_or_default());
-    let overrides = parts.map(|part| String::from_utf8_lossy(part).into_owned());
-    let overrides: Vec<String> = overrides.collect();
-    let read = read_value(&directory.join("config.json"));
-    let mut value = read.unwrap_or(Value::Null);
-    let overridden = apply_overrides(&mut value, &overrides);
+    let (value, applied) = input::overridden(bytes);
     let of_model = BertConfig::from_hugging_face("config.json", value.clone());
     let _ = from_value::<BertConfig>("config.json", value);
-    overridden.is_ok() && of_model.is_ok()
+    applied && of_model.is_ok()
 }
 
 /// `tokenizer.json`, `vocab.txt`, or a `tokenizer_config.json` beside a good vocabulary; and what they make of texts.
@@ -48,8 +26,8 @@ pub(crate) fn tokenizer(bytes: &[u8]) -> bool {
     };
     let directory = empty();
     match kind % 3 {
-        0 => put(&directory, "tokenizer.json", content),
-        1 => put(&directory, "vocab.txt", content),
+        0 => drop(put(&directory, "tokenizer.json", content)),
+        1 => drop(put(&directory, "vocab.txt", content)),
         _ => {
             put(
                 &directory,
@@ -95,8 +73,8 @@ pub(crate) fn weights(bytes: &[u8]) -> bool {
         put(&directory, name, &shard);
     };
     match kind % 4 {
-        0 => put(&directory, "model.safetensors", content),
-        1 => put(&directory, "pytorch_model.bin", content),
+        0 => drop(put(&directory, "model.safetensors", content)),
+        1 => drop(put(&directory, "pytorch_model.bin", content)),
         kind => {
             for shard in 1..=3 {
                 copy(&format!("model-0000{shard}-of-00003.safetensors"));

@@ -1,9 +1,12 @@
 //! Where this crate reads what strangers wrote. Each entry point takes any bytes, reads all it would read of a good
 //! input, and returns whether this was one. The first byte says what the rest is.
 
-use std::path::{Path, PathBuf};
+#[path = "../../../bert-core/tests/hostile/input.rs"]
+mod input;
 
-use bert_core::config::{BertConfig, apply_overrides, from_value, read_value};
+use std::path::Path;
+
+use bert_core::config::{BertConfig, from_value};
 use bert_core::tokenizer::BertTokenizer;
 use bert_finetune::config::{FinetuneConfig, TaskConfig};
 use bert_finetune::tasks::Task;
@@ -13,27 +16,11 @@ use bert_finetune::tasks::questions::QuestionTask;
 use bert_finetune::tasks::sequence::SequenceTask;
 use bert_finetune::tasks::targets::Classes;
 use bert_finetune::tasks::tokens::TokenTask;
+use input::{empty, put};
 use serde_json::{Value, json};
 
 thread_local! {
-    static DIRECTORY: tempfile::TempDir = tempfile::tempdir().unwrap();
     static TOKENIZER: (BertTokenizer, BertConfig) = model();
-}
-
-/// An empty directory.
-fn empty() -> PathBuf {
-    DIRECTORY.with(|directory| {
-        let path = directory.path().join("input");
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).unwrap();
-        path
-    })
-}
-
-fn put(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
-    let path = directory.join(name);
-    std::fs::write(&path, content).unwrap();
-    path
 }
 
 fn model() -> (BertTokenizer, BertConfig) {
@@ -50,23 +37,7 @@ fn model() -> (BertTokenizer, BertConfig) {
 
 /// A configuration file, and overrides after zero bytes.
 pub(crate) fn finetune_config(bytes: &[u8]) -> bool {
-    let mut parts = bytes.split(|byte| *byte == 0);
-    let directory = empty();
-    let path = put(&directory, "config.json", parts.next().unwrap_or_default());
-    let overrides = parts.map(|part| String::from_utf8_lossy(part).into_owned());
-    let overrides: Vec<String> = overrides.collect();
-    let mut value = read_value(&path).unwrap_or(Value::Null);
-    let overridden = apply_overrides(&mut value, &overrides);
-    let Ok(config) = from_value::<FinetuneConfig>("config.json", value) else {
-        return false;
-    };
-    let resolved = serde_json::to_value(&config).unwrap();
-    let again = from_value::<FinetuneConfig>("resolved", resolved).unwrap();
-    assert_eq!(
-        config, again,
-        "what was resolved reads back as something else"
-    );
-    overridden.is_ok()
+    input::configuration::<FinetuneConfig>(bytes)
 }
 
 /// A labelled file: every row read, the labels learnt, every row that can be encoded and answered.

@@ -1,52 +1,16 @@
 //! Where this crate reads what strangers wrote. Each entry point takes any bytes, reads all it would read of a good
 //! input, and returns whether this was one. The first byte says what the rest is.
 
-use std::path::{Path, PathBuf};
+#[path = "../../../bert-core/tests/hostile/input.rs"]
+mod input;
 
-use bert_core::config::{apply_overrides, from_value, read_value};
 use bert_pretrain::config::{CorpusConfig, Documents as DocumentEnd, PretrainConfig, Sentences};
 use bert_pretrain::corpus::{DocumentStore, Documents, each_document};
-use serde_json::Value;
-
-thread_local! {
-    static DIRECTORY: tempfile::TempDir = tempfile::tempdir().unwrap();
-}
-
-/// An empty directory.
-fn empty() -> PathBuf {
-    DIRECTORY.with(|directory| {
-        let path = directory.path().join("input");
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).unwrap();
-        path
-    })
-}
-
-fn put(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
-    let path = directory.join(name);
-    std::fs::write(&path, content).unwrap();
-    path
-}
+use input::{empty, put};
 
 /// A configuration file, and overrides after zero bytes.
 pub(crate) fn pretrain_config(bytes: &[u8]) -> bool {
-    let mut parts = bytes.split(|byte| *byte == 0);
-    let directory = empty();
-    let path = put(&directory, "config.json", parts.next().unwrap_or_default());
-    let overrides = parts.map(|part| String::from_utf8_lossy(part).into_owned());
-    let overrides: Vec<String> = overrides.collect();
-    let mut value = read_value(&path).unwrap_or(Value::Null);
-    let overridden = apply_overrides(&mut value, &overrides);
-    let Ok(config) = from_value::<PretrainConfig>("config.json", value) else {
-        return false;
-    };
-    let resolved = serde_json::to_value(&config).unwrap();
-    let again = from_value::<PretrainConfig>("resolved", resolved).unwrap();
-    assert_eq!(
-        config, again,
-        "what was resolved reads back as something else"
-    );
-    overridden.is_ok()
+    input::configuration::<PretrainConfig>(bytes)
 }
 
 /// A corpus: lines or running text, plain or packed, or JSON Lines.
