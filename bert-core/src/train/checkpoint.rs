@@ -79,6 +79,15 @@ pub struct Checkpoints {
     keep: usize,
 }
 
+/// The checkpoints that matter to a run that goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The newest that is whole.
+    pub whole: Option<PathBuf>,
+    /// Those after it, newest first, with what is wrong with each.
+    pub damaged: Vec<(PathBuf, String)>,
+}
+
 impl Checkpoints {
     /// Of a run directory, keeping the newest `keep`.
     pub fn new(run_dir: &Path, keep: usize) -> Self {
@@ -122,19 +131,22 @@ impl Checkpoints {
         Ok(self.list()?.pop().map(|(_, path)| path))
     }
 
-    /// The newest checkpoint whose files are what their checksums say, and those after it with what is wrong with each.
+    /// The newest checkpoint whose files are what their checksums say, and those after it.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn newest_whole(&self) -> Result<(Option<PathBuf>, Vec<(PathBuf, String)>)> {
-        let mut damaged = Vec::new();
+    pub fn newest_whole(&self) -> Result<Found> {
+        let mut found = Found::default();
         for (_, path) in self.list()?.into_iter().rev() {
             match damage(&path) {
-                None => return Ok((Some(path), damaged)),
-                Some(problem) => damaged.push((path, problem)),
+                None => {
+                    found.whole = Some(path);
+                    break;
+                }
+                Some(problem) => found.damaged.push((path, problem)),
             }
         }
-        Ok((None, damaged))
+        Ok(found)
     }
 
     /// Takes a damaged checkpoint out of the list, under another name.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::checkpoint::{Checkpoints, read_recipe};
+use super::checkpoint::{Checkpoints, Found, read_recipe};
 use crate::config::{FromSection, from_value};
 use crate::error::{Error, Result};
 use crate::files::{Lock, remove_leftovers};
@@ -63,7 +63,7 @@ impl RunDirectory {
                 }),
             };
         }
-        let (whole, damaged) = checkpoints.newest_whole()?;
+        let Found { whole, damaged } = checkpoints.newest_whole()?;
         match (&whole, damaged.first()) {
             (None, Some((newest, problem))) => {
                 return Err(Error::Weights {
