@@ -80,9 +80,10 @@ fn a_long_run_takes_no_more_at_its_end_than_at_its_beginning() {
         early.kilobytes > 0 && late.kilobytes > 0,
         "too short a run to see anything"
     );
-    assert!(late.threads <= early.threads, "threads: {tenths:?}");
+    // Evaluations and checkpoints come and go between samples; a leak would be one for each.
+    assert!(late.threads <= early.threads + 3, "threads: {tenths:?}");
     assert!(
-        late.descriptors <= early.descriptors,
+        late.descriptors <= early.descriptors + 5,
         "file descriptors: {tenths:?}"
     );
     // What the allocator keeps wanders a little.
