@@ -4,8 +4,6 @@
 #[path = "input.rs"]
 mod input;
 
-use std::path::Path;
-
 use bert_core::config::{BertConfig, from_value};
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::weights::{Checkpoint, read_config, read_head};
@@ -60,24 +58,46 @@ pub(crate) fn tokenizer(bytes: &[u8]) -> bool {
     true
 }
 
+/// A good model in shards.
+const GOOD: [(&str, &[u8]); 5] = [
+    (
+        "config.json",
+        include_bytes!("../golden/formats/sharded/config.json"),
+    ),
+    (
+        "model.safetensors.index.json",
+        include_bytes!("../golden/formats/sharded/model.safetensors.index.json"),
+    ),
+    (
+        "model-00001-of-00003.safetensors",
+        include_bytes!("../golden/formats/sharded/model-00001-of-00003.safetensors"),
+    ),
+    (
+        "model-00002-of-00003.safetensors",
+        include_bytes!("../golden/formats/sharded/model-00002-of-00003.safetensors"),
+    ),
+    (
+        "model-00003-of-00003.safetensors",
+        include_bytes!("../golden/formats/sharded/model-00003-of-00003.safetensors"),
+    ),
+];
+
 /// `model.safetensors`, `pytorch_model.bin`, an index of shards, or the `config.json` of a good model.
 pub(crate) fn weights(bytes: &[u8]) -> bool {
     let Some((kind, content)) = bytes.split_first() else {
         return false;
     };
-    let golden =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../bert-core/tests/golden/formats/sharded");
     let directory = empty();
     let copy = |name: &str| {
-        let shard = std::fs::read(golden.join(name)).unwrap();
-        put(&directory, name, &shard);
+        let (_, content) = GOOD.iter().find(|(good, _)| *good == name).unwrap();
+        put(&directory, name, content);
     };
     match kind % 4 {
         0 => drop(put(&directory, "model.safetensors", content)),
         1 => drop(put(&directory, "pytorch_model.bin", content)),
         kind => {
-            for shard in 1..=3 {
-                copy(&format!("model-0000{shard}-of-00003.safetensors"));
+            for (name, _) in GOOD.iter().filter(|(name, _)| name.contains("-of-")) {
+                copy(name);
             }
             if kind == 2 {
                 put(&directory, "model.safetensors.index.json", content);
