@@ -9,7 +9,7 @@ use bert_core::config::{AdamConfig, NonFinite, OptimizerConfig, ScheduleConfig, 
 use bert_core::error::{Error, Result};
 use bert_core::ops::{BertAutodiffBackend, BertBackend};
 use bert_core::optim::{BertOptimizer, Schedule};
-use bert_core::train::checkpoint::{Checkpoints, Position, read_position, restore_optimizer};
+use bert_core::train::checkpoint::{Checkpoints, start};
 use bert_core::train::{
     BatchLoader, Cadence, Dashboard, LoopConfig, MetricInfo, Outcome, Recipe, RunSettings,
     StepMetrics, StepOutput, Task, TaskBatch, train,
@@ -119,15 +119,13 @@ fn run(root: &Path, non_finite: NonFinite, mishaps: &[(u64, Mishap)]) -> Result<
     let device = Default::default();
     let config = OptimizerConfig::Adamw(AdamConfig::default());
     let optimizer = BertOptimizer::<B>::new(config, Some(1.0));
-    let mut start = Position::first(json!(0));
     let mut weight = 0.0;
     let checkpoint = Checkpoints::new(root, 9).newest()?;
     if let Some(checkpoint) = &checkpoint {
-        start = read_position(checkpoint)?;
-        restore_optimizer(checkpoint, &start, &optimizer, &device)?;
         let text = std::fs::read_to_string(checkpoint.join("weight")).unwrap();
         weight = text.parse().unwrap();
     }
+    let start = start(checkpoint.as_deref(), json!(0), &optimizer, &device)?;
     let schedule: ScheduleConfig = from_value("schedule", json!({"type": "constant"})).unwrap();
     let first = start.resume.as_u64().unwrap() + 1;
     let mishaps: BTreeMap<u64, Mishap> = mishaps.iter().copied().collect();

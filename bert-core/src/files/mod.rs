@@ -10,6 +10,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
 
 pub use checksums::{FILE as CHECKSUMS, damage, fingerprint, write_checksums};
@@ -28,6 +30,15 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically_with(path, |file| {
         file.write_all(bytes).map_err(Error::io("write", path))
     })
+}
+
+/// Writes a value as JSON that people can read.
+///
+/// # Errors
+/// [`Error::Io`]; the target is then as it was before.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = format!("{:#}\n", serde_json::json!(value));
+    write_atomically(path, text.as_bytes())
 }
 
 /// As [`write_atomically`], for content that is produced piece by piece. What is not a regular file, such as a pipe or

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::directory::Recipe;
 use crate::error::{Error, Result};
 use crate::files::{
-    CHECKSUMS, damage, remove_leftovers, write_atomically, write_checked_directory,
-    write_directory_atomically,
+    CHECKSUMS, damage, remove_leftovers, write_checked_directory, write_directory_atomically,
+    write_json,
 };
 use crate::ops::BertAutodiffBackend;
 use crate::optim::BertOptimizer;
@@ -46,7 +46,7 @@ pub struct Position {
 
 impl Position {
     /// Of a run that begins; `resume` is the beginning of its stream of batches.
-    pub fn first(resume: Value) -> Self {
+    fn first(resume: Value) -> Self {
         Self {
             step: 0,
             skipped: 0,
@@ -205,8 +205,26 @@ pub fn publish(from: &Path, model: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
-pub fn read_position(checkpoint: &Path) -> Result<Position> {
+fn read_position(checkpoint: &Path) -> Result<Position> {
     read_json(&checkpoint.join(POSITION))
+}
+
+/// Where a run starts: at `first` of its stream of batches, or where its checkpoint says, with the optimizer as it was.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Weights`] where a file is not whole.
+pub fn start<B: BertAutodiffBackend>(
+    checkpoint: Option<&Path>,
+    first: Value,
+    optimizer: &BertOptimizer<B>,
+    device: &B::Device,
+) -> Result<Position> {
+    let Some(checkpoint) = checkpoint else {
+        return Ok(Position::first(first));
+    };
+    let position = read_position(checkpoint)?;
+    restore_optimizer(checkpoint, &position, optimizer, device)?;
+    Ok(position)
 }
 
 /// What decided the numbers of a checkpoint.
@@ -221,7 +239,7 @@ pub fn read_recipe(checkpoint: &Path) -> Result<Recipe> {
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
-pub fn restore_optimizer<B: BertAutodiffBackend>(
+fn restore_optimizer<B: BertAutodiffBackend>(
     checkpoint: &Path,
     position: &Position,
     optimizer: &BertOptimizer<B>,
@@ -252,11 +270,6 @@ fn write_moments<B: Backend>(path: &Path, moments: Vec<(String, Tensor<B, 1>)>) 
         }
         Ok(())
     })
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = format!("{:#}\n", serde_json::json!(value));
-    write_atomically(path, text.as_bytes())
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

@@ -22,7 +22,6 @@ const RESULTS: [&str; 5] = [
 /// A run directory that is this process's own as long as this lives.
 #[derive(Debug)]
 pub struct RunDirectory {
-    path: PathBuf,
     checkpoint: Option<PathBuf>,
     remarks: Vec<String>,
     _lock: Lock,
@@ -42,7 +41,6 @@ impl RunDirectory {
         remove_leftovers(path)?;
         checkpoints.remove_leftovers()?;
         let mut run = Self {
-            path: path.to_path_buf(),
             checkpoint: None,
             remarks: Vec::new(),
             _lock: lock,
@@ -93,11 +91,6 @@ impl RunDirectory {
         }
         run.checkpoint = whole;
         Ok(run)
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The checkpoint that the run goes on from; `None` for one that begins.

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use serde_json::Value;
 
 use super::{Checkpoint, Head, Loaded, Part, load_module, weights_error, write_module};
 use crate::config::{BertConfig, read_value};
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::write_json;
 
 /// A directory with `config.json` and `model.safetensors`; the tokenizer's files stand beside them.
 #[derive(Debug, Clone)]
@@ -118,9 +117,4 @@ impl ModelDirectory {
     ) -> Result<(M, Loaded)> {
         load_module(module, &Checkpoint::open(&self.path)?, without, device)
     }
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<()> {
-    let text = format!("{value:#}\n");
-    write_atomically(path, text.as_bytes())
 }

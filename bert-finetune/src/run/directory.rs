@@ -7,7 +7,7 @@ use bert_core::config::{
     BertConfig, FromSection, Section, apply_overrides, from_value, read_value,
 };
 use bert_core::error::{Error, Result};
-use bert_core::files::write_atomically;
+use bert_core::files::write_json;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::weights::{Checkpoint, Head, ProblemType, read_config, read_head};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ impl Settings {
     /// Writes them into a model directory.
     pub(super) fn save(&self, directory: &Path) -> Result<()> {
         let value = json!({"task": self.task, "max_seq_length": self.max_seq_length});
-        write_atomically(&directory.join(FILE), format!("{value:#}\n").as_bytes())
+        write_json(&directory.join(FILE), &value)
     }
 }
 

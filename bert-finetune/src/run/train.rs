@@ -13,7 +13,7 @@ use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule, layer_decay};
 use bert_core::sample_data;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::train::checkpoint::{Position, read_position, restore_optimizer};
+use bert_core::train::checkpoint;
 use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, MetricInfo, Outcome, Recipe, RunDirectory,
     RunSettings, StepMetrics, check_memory,
@@ -290,11 +290,9 @@ impl<T: Task> Job for TrainJob<'_, T> {
         let optimizer =
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm)
                 .with_learning_rate_scale(move |path| layer_decay(path, decay, layers));
-        let mut start = Position::first(json!(Cursor::default()));
-        if let Some(checkpoint) = self.run.checkpoint() {
-            start = read_position(checkpoint)?;
-            restore_optimizer(checkpoint, &start, &optimizer, &device)?;
-        }
+        let checkpoint = self.run.checkpoint();
+        let first = json!(Cursor::default());
+        let start = checkpoint::start(checkpoint, first, &optimizer, &device)?;
         let plan = Plan::new(config, &self.train);
         let train = plan.loader(self.train.clone(), &start, &config.run_dir)?;
         let batches = match &self.valid {
@@ -352,7 +350,7 @@ impl<T: Task> Job for TrainJob<'_, T> {
             },
             schedule,
             start,
-            start_checkpoint: self.run.checkpoint().map(Path::to_path_buf),
+            start_checkpoint: checkpoint.map(Path::to_path_buf),
             recipe: self.recipe,
             keep_checkpoints: training.keep_checkpoints,
             dashboard: self.dashboard,

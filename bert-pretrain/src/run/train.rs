@@ -12,7 +12,7 @@ use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule};
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::train::checkpoint::{Position, publish, read_position, restore_optimizer};
+use bert_core::train::checkpoint::{self, Position, publish};
 use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, Recipe, RunDirectory,
     RunSettings, StepMetrics, TaskBatch, check_memory,
@@ -145,11 +145,9 @@ impl Job for TrainJob<'_> {
         }
         let optimizer =
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
-        let mut start = Position::first(json!(Cursor::default()));
-        if let Some(checkpoint) = self.run.checkpoint() {
-            start = read_position(checkpoint)?;
-            restore_optimizer(checkpoint, &start, &optimizer, &device)?;
-        }
+        let checkpoint = self.run.checkpoint();
+        let first = json!(Cursor::default());
+        let start = checkpoint::start(checkpoint, first, &optimizer, &device)?;
         let vocabulary = Arc::new(vocabulary(&self.prepared.tokenizer)?);
         let (valid, unigram_loss) = held_out(config, &self.prepared, &vocabulary)?;
         let train = train_loader(config, &self.prepared, vocabulary, &start)?;
@@ -174,7 +172,7 @@ impl Job for TrainJob<'_> {
             },
             schedule,
             start,
-            start_checkpoint: self.run.checkpoint().map(Path::to_path_buf),
+            start_checkpoint: checkpoint.map(Path::to_path_buf),
             recipe: self.recipe,
             keep_checkpoints: training.keep_checkpoints,
             dashboard: self.dashboard,
