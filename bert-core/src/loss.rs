@@ -34,7 +34,7 @@ pub fn grouped_cross_entropy<B: Backend>(
     groups: &Sequences<B>,
 ) -> Tensor<B, 1> {
     let [_, columns] = scores.dims();
-    let shape = [groups.count(), groups.longest(), columns];
+    let shape = [groups.count(), groups.width(), columns];
     let rectangle = |rows: Tensor<B, 2>| groups.enter_rectangle(rows).reshape(shape);
     let (mut z, mut t) = (
         rectangle(scores.clone().detach()),

@@ -125,31 +125,42 @@ impl<B: Backend> Selection<B> {
 #[derive(Debug, Clone)]
 pub struct Sequences<B: Backend> {
     lengths: Arc<[usize]>,
-    longest: usize,
-    /// `None` where all sequences are equally long: the packed batch is the rectangle then.
+    width: usize,
+    /// `None` where all sequences are as long as it is wide: the packed batch is the rectangle then.
     rectangle: Option<Rectangle<B>>,
 }
 
 #[derive(Debug, Clone)]
 struct Rectangle<B: Backend> {
-    /// The packed row of each cell `[sequences * longest]`; cells beyond the end repeat row 0.
+    /// The packed row of each cell `[sequences * width]`; cells beyond the end repeat row 0.
     pack_rows: IntTensor<B>,
     /// The cell of each packed row `[tokens]`.
     cells: IntTensor<B>,
-    /// True where a cell lies beyond its sequence's end, `[sequences, longest]`.
+    /// True where a cell lies beyond its sequence's end, `[sequences, width]`.
     beyond_end: BoolTensor<B>,
+}
+
+/// The width of a rectangle for sequences of at most so many tokens. It takes few values: a GPU's runtime compiles and
+/// times kernels for every new kind of shape, and shapes that are multiples of 32 are of one kind up to the next power
+/// of two. Few tokens, such as the choices of a question, stay as they are.
+fn rectangle_width(longest: usize) -> usize {
+    longest.next_multiple_of(match longest {
+        0..8 => 1,
+        8..=32 => 8,
+        _ => 32,
+    })
 }
 
 impl<B: Backend> Sequences<B> {
     /// From the number of tokens of each sequence.
     pub fn new(lengths: &[usize], device: &B::Device) -> Self {
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        let rectangle = lengths.iter().any(|&length| length != longest).then(|| {
-            let mut pack_rows = Vec::with_capacity(lengths.len() * longest);
-            let mut beyond_end = Vec::with_capacity(lengths.len() * longest);
+        let width = rectangle_width(lengths.iter().copied().max().unwrap_or(0));
+        let rectangle = lengths.iter().any(|&length| length != width).then(|| {
+            let mut pack_rows = Vec::with_capacity(lengths.len() * width);
+            let mut beyond_end = Vec::with_capacity(lengths.len() * width);
             let mut cells = Vec::new();
             for &length in lengths {
-                for position in 0..longest {
+                for position in 0..width {
                     let inside = position < length;
                     beyond_end.push(!inside);
                     if inside {
@@ -160,7 +171,7 @@ impl<B: Backend> Sequences<B> {
                     }
                 }
             }
-            let beyond_end = TensorData::new(beyond_end, [lengths.len(), longest]);
+            let beyond_end = TensorData::new(beyond_end, [lengths.len(), width]);
             Rectangle {
                 pack_rows: ids::<B>(pack_rows.into_iter(), device).into_primitive(),
                 cells: ids::<B>(cells.into_iter(), device).into_primitive(),
@@ -169,7 +180,7 @@ impl<B: Backend> Sequences<B> {
         });
         Self {
             lengths: lengths.into(),
-            longest,
+            width,
             rectangle,
         }
     }
@@ -179,9 +190,9 @@ impl<B: Backend> Sequences<B> {
         self.lengths.len()
     }
 
-    /// The number of tokens of the longest sequence.
-    pub fn longest(&self) -> usize {
-        self.longest
+    /// The cells of a sequence in the rectangle: no fewer than the longest has tokens.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// The number of tokens of each sequence.
@@ -198,12 +209,12 @@ impl<B: Backend> Sequences<B> {
         })
     }
 
-    /// True where a cell of the rectangle lies beyond its sequence's end, `[sequences, longest]`; `None` where none does.
+    /// True where a cell of the rectangle lies beyond its sequence's end, `[sequences, width]`; `None` where none does.
     pub(crate) fn beyond_end(&self) -> Option<BoolTensor<B>> {
         self.rectangle.as_ref().map(|r| r.beyond_end.clone())
     }
 
-    /// `[tokens, width] -> [sequences * longest, width]`; cells beyond the end hold finite values of no meaning.
+    /// `[tokens, features] -> [sequences * width, features]`; cells beyond the end hold finite values of no meaning.
     pub(crate) fn enter_rectangle(&self, packed: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.rectangle {
             Some(r) => packed.select(0, Tensor::from_primitive(r.pack_rows.clone())),
@@ -211,7 +222,7 @@ impl<B: Backend> Sequences<B> {
         }
     }
 
-    /// `[sequences * longest, width] -> [tokens, width]`.
+    /// `[sequences * width, features] -> [tokens, features]`.
     pub(crate) fn leave_rectangle(&self, cells: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.rectangle {
             Some(r) => cells.select(0, Tensor::from_primitive(r.cells.clone())),
@@ -229,7 +240,7 @@ impl<B: Backend> Sequences<B> {
     {
         Sequences {
             lengths: self.lengths,
-            longest: self.longest,
+            width: self.width,
             rectangle: self.rectangle.map(|r| Rectangle {
                 pack_rows: r.pack_rows,
                 cells: r.cells,

@@ -8,6 +8,7 @@ use super::BertModel;
 use crate::config::BertConfig;
 use crate::data::packed::{PackedBatch, Selection, Sequences, ids};
 use crate::nn::{Init, LayerNorm, Linear};
+use crate::ops::composed::product;
 use crate::ops::{Activation, BertBackend, DropoutKey, primitive, tensor};
 
 /// `bert` and `cls`, as in checkpoints.
@@ -199,8 +200,8 @@ impl<B: BertBackend> BertForPreTraining<B> {
         hidden_states: Tensor<B, 2>,
         rows: Tensor<B, 1, Int>,
     ) -> Tensor<B, 2> {
-        self.transform_rows(hidden_states, rows)
-            .matmul(self.decoder().transpose())
+        let hidden_states = self.transform_rows(hidden_states, rows);
+        product(hidden_states, self.decoder().transpose())
             + self.cls.predictions.bias.val().unsqueeze::<2>()
     }
 

@@ -76,7 +76,7 @@ impl<B: BertBackend> SelfAttention<B> {
     /// What every token attends to, for looking at.
     ///
     /// # Shapes
-    /// `[tokens, hidden] -> [sequences, heads, longest, longest]`; what lies beyond a sequence's end has no meaning.
+    /// `[tokens, hidden] -> [sequences, heads, width, width]`; what lies beyond a sequence's end has no meaning.
     pub fn probabilities(
         &self,
         hidden_states: Tensor<B, 2>,

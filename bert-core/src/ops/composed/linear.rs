@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 
+use super::product;
 use crate::ops::{Activation, primitive, tensor};
 
 impl Activation {
@@ -82,7 +83,7 @@ pub(super) fn forward<B: Backend>(
     activation: Activation,
 ) -> (FloatTensor<B>, LinearSaved<B>) {
     let bias = tensor::<B, 1>(bias).unsqueeze::<2>();
-    let z = tensor::<B, 2>(x.clone()).matmul(tensor(weight.clone())) + bias;
+    let z = product(tensor::<B, 2>(x.clone()), tensor(weight.clone())) + bias;
     let pre_activation = (activation != Activation::Identity).then(|| primitive::<B, 2>(z.clone()));
     let saved = LinearSaved {
         x,
@@ -102,8 +103,8 @@ pub(super) fn backward<B: Backend>(
         Some(z) => grad * saved.activation.derivative(tensor(z)),
         None => grad,
     };
-    let dx = dz.clone().matmul(tensor::<B, 2>(saved.weight).transpose());
-    let dw = tensor::<B, 2>(saved.x).transpose().matmul(dz.clone());
+    let dx = product(dz.clone(), tensor::<B, 2>(saved.weight).transpose());
+    let dw = product(tensor::<B, 2>(saved.x).transpose(), dz.clone());
     let db = dz.sum_dim(0).squeeze_dim::<1>(0);
     [primitive(dx), primitive(dw), primitive(db)]
 }

@@ -5,6 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
+use super::product;
 use crate::ops::{MaskedLmOutput, primitive, tensor};
 
 /// What the backward step needs.
@@ -24,9 +25,9 @@ pub(super) fn forward<B: Backend>(
 ) -> (MaskedLmOutput<B>, MaskedLmSaved<B>) {
     let labels = Tensor::<B, 1, Int>::from_primitive(labels);
     let [masked] = labels.dims();
-    let logits = tensor::<B, 2>(hidden.clone())
-        .matmul(tensor::<B, 2>(word_embeddings.clone()).transpose())
-        + tensor::<B, 1>(bias).unsqueeze::<2>();
+    let decoder = tensor::<B, 2>(word_embeddings.clone()).transpose();
+    let logits =
+        product(tensor::<B, 2>(hidden.clone()), decoder) + tensor::<B, 1>(bias).unsqueeze::<2>();
     let labels = labels.reshape([masked, 1]);
     let correct = logits.clone().argmax(1).equal(labels.clone()).float().sum();
     let log_probabilities = log_softmax(logits, 1);
@@ -56,13 +57,8 @@ pub(super) fn backward<B: Backend>(
     saved: MaskedLmSaved<B>,
 ) -> [FloatTensor<B>; 3] {
     let d_logits = tensor::<B, 2>(saved.residual) * tensor::<B, 1>(grad).unsqueeze::<2>();
-    let d_hidden = d_logits
-        .clone()
-        .matmul(tensor::<B, 2>(saved.word_embeddings));
-    let d_embeddings = d_logits
-        .clone()
-        .transpose()
-        .matmul(tensor::<B, 2>(saved.hidden));
+    let d_hidden = product(d_logits.clone(), tensor(saved.word_embeddings));
+    let d_embeddings = product(d_logits.clone().transpose(), tensor(saved.hidden));
     let d_bias = d_logits.sum_dim(0).squeeze_dim::<1>(0);
     [
         primitive(d_hidden),

@@ -9,6 +9,7 @@ mod linear;
 mod masked_lm;
 mod update;
 
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
@@ -180,6 +181,27 @@ impl<B: Backend> Kernels<B> for Composed {
 
     fn squared_norm(x: FloatTensor<B>) -> FloatTensor<B> {
         update::squared_norm::<B>(x)
+    }
+}
+
+/// The matrix product, `[..., m, k] x [..., k, n] -> [..., m, n]`, never of a vector alone.
+///
+/// A GPU's runtime chooses a kernel for all shapes up to the next power of two by timing them on one of these, and its
+/// kernels for vectors (cubek-matmul 0.2) refuse shapes that are no multiples of what the GPU does at once, which ends
+/// the program: one row or one column goes in twice.
+pub(crate) fn product<B: Backend, const D: usize>(
+    a: Tensor<B, D>,
+    b: Tensor<B, D>,
+) -> Tensor<B, D> {
+    let (m, n) = (a.dims()[D - 2], b.dims()[D - 1]);
+    if m == 1 {
+        let twice = a.repeat_dim(D - 2, 2);
+        product(twice, b).narrow(D - 2, 0, 1)
+    } else if n == 1 {
+        let twice = b.repeat_dim(D - 1, 2);
+        a.matmul(twice).narrow(D - 1, 0, 1)
+    } else {
+        a.matmul(b)
     }
 }
 
