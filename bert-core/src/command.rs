@@ -119,6 +119,16 @@ impl ResumeArgs {
     }
 }
 
+/// Says on standard error what the user should know of a backend before a training begins.
+pub fn remark_on(backend: &BackendConfig) {
+    if matches!(backend, BackendConfig::Wgpu { .. }) {
+        eprintln!(
+            "backend    wgpu: where it meets a kind of shape for the first time, it times kernels for it, which can"
+        );
+        eprintln!("           take minutes in all; what it found is kept for later runs");
+    }
+}
+
 /// What shows a training.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum DashboardArg {

@@ -116,6 +116,16 @@ const STEPS: u64 = 8;
 
 /// Trains from the newest checkpoint on; the weight after the last step.
 fn run(root: &Path, non_finite: NonFinite, mishaps: &[(u64, Mishap)]) -> Result<(Outcome, f32)> {
+    run_evaluated(root, non_finite, mishaps, &[])
+}
+
+/// The same with an evaluation every second step, which gives these losses one after another.
+fn run_evaluated(
+    root: &Path,
+    non_finite: NonFinite,
+    mishaps: &[(u64, Mishap)],
+    losses: &[f64],
+) -> Result<(Outcome, f32)> {
     let device = Default::default();
     let config = OptimizerConfig::Adamw(AdamConfig::default());
     let optimizer = BertOptimizer::<B>::new(config, Some(1.0));
@@ -142,13 +152,15 @@ fn run(root: &Path, non_finite: NonFinite, mishaps: &[(u64, Mishap)]) -> Result<
         name: "loss",
         higher_is_better: false,
     };
+    let losses_of_run: Vec<_> = losses.iter().map(|value| ("loss", *value)).collect();
+    let given = Mutex::new(losses_of_run.into_iter());
     let settings = RunSettings {
         run_dir: root.to_path_buf(),
         config: LoopConfig {
             steps: STEPS,
             accumulation: 1,
             log_every_steps: 3,
-            evaluate: Cadence::Every(100),
+            evaluate: Cadence::Every(if losses.is_empty() { 100 } else { 2 }),
             checkpoint: Cadence::Every(2),
             best: loss,
             early_stopping_evaluations: None,
@@ -168,7 +180,9 @@ fn run(root: &Path, non_finite: NonFinite, mishaps: &[(u64, Mishap)]) -> Result<
                 .map_err(Error::io("write", directory))
         }),
         metrics: vec![loss],
-        evaluation: Arc::new(|_| StepMetrics::default()),
+        evaluation: Arc::new(move |_| StepMetrics {
+            values: given.lock().unwrap().next().into_iter().collect(),
+        }),
     };
     let weight = Tensor::from_data(TensorData::new(vec![weight], [1]), &device);
     let model = Toy {
@@ -249,6 +263,18 @@ fn steps_that_are_not_finite_are_passed_over_and_counted() {
     let mishaps = [(3, Mishap::Loss), (4, Mishap::Loss)];
     let error = run(broken.path(), SKIP, &mishaps).unwrap_err();
     assert!(matches!(error, Error::NonFinite { step: 4, .. }), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_is_never_the_best() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let losses = [f64::NAN, 3.0, f64::NAN, 4.0];
+    let (outcome, _) = run_evaluated(root, NonFinite::Stop, &[], &losses).unwrap();
+    assert_eq!(outcome.valid.unwrap().get("loss"), Some(4.0));
+    assert_eq!(outcome.best.unwrap().get("loss"), Some(3.0));
+    let weight = |of: &str| std::fs::read_to_string(root.join(of).join("weight")).unwrap();
+    assert_eq!(weight("best"), weight("checkpoints/step-000004"));
 }
 
 #[test]

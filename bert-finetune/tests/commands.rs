@@ -332,3 +332,108 @@ fn a_part_of_the_training_rows_is_held_out_where_no_file_is_given() {
     assert!(message.contains("train      4 rows"), "{message}");
     assert!(message.contains("valid      2 rows"), "{message}");
 }
+
+#[test]
+fn the_only_row_of_a_label_may_be_held_out() {
+    let directory = directory();
+    let root = directory.path();
+    let settings = [
+        "--set",
+        "data={\"train\": \"d.csv\", \"valid_fraction\": 0.34}",
+        "--set",
+        "training.max_steps=1",
+    ];
+    for row in 0..6 {
+        let mut rows: Vec<&str> = ROWS.lines().collect();
+        rows[row + 1] = "rare,a word";
+        std::fs::write(root.join("d.csv"), rows.join("\n")).unwrap();
+        let run_dir = format!("run_dir=run{row}");
+        let output = train(root, &[&settings[..], &["--set", &run_dir]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("no, rare, yes"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_faulty_test_file_is_found_before_training() {
+    let directory = directory();
+    let root = directory.path();
+    std::fs::write(root.join("t.csv"), "label,text\nperhaps,well\n").unwrap();
+    refused(
+        &train(root, &["--set", "data.test=t.csv"]),
+        1,
+        &["t.csv:2", "perhaps"],
+    );
+    assert!(!root.join("run/checkpoints").exists());
+}
+
+#[test]
+fn results_are_those_of_the_model_that_is_put_into_place() {
+    let directory = directory();
+    let root = directory.path();
+    // The best is the first of many evaluations: the rate is far too high.
+    let settings = [
+        "--set",
+        "training.best_metric=loss",
+        "--set",
+        "training.evaluate_every_epochs=1e-300",
+        "--set",
+        "optimizer.learning_rate=0.5",
+    ];
+    let output = train(root, &settings);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = std::fs::read_to_string(root.join("run/metrics.jsonl")).unwrap();
+    let rows_of_run: Vec<Value> = text
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    let evaluated = rows_of_run.iter().filter(|row| row["split"] == "valid");
+    let losses: Vec<f64> = evaluated.map(|row| row["loss"].as_f64().unwrap()).collect();
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    // An evaluation after each step.
+    assert_eq!(losses.len(), 6);
+    assert!(least < losses[5]);
+    let text = std::fs::read_to_string(root.join("run/results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(results["valid"]["loss"].as_f64(), Some(least));
+    let evaluate = ["evaluate", "--model", "run/model", "--data", "d.csv"];
+    let again = rows(&run(root, &evaluate)).remove(0);
+    let again = again["loss"].as_f64().unwrap();
+    assert!((again - least).abs() < 1e-6, "{again} and {least}");
+}
+
+#[test]
+fn what_is_there_is_not_written_over() {
+    let directory = directory();
+    let root = directory.path();
+    let once = ["--set", "training.max_steps=1", "--seeds"];
+    let output = train(root, &[&once[..], &["1,2"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let of_seeds = std::fs::read(root.join("run/seeds.json")).unwrap();
+    let again = train(root, &[&once[..], &["3"]].concat());
+    refused(&again, 2, &["run already holds a run", "--resume"]);
+    assert_eq!(
+        std::fs::read(root.join("run/seeds.json")).unwrap(),
+        of_seeds
+    );
+
+    // A model directory is no run directory, and what another program writes beside a run stays.
+    let config = std::fs::read(root.join("base/config.json")).unwrap();
+    refused(
+        &train(root, &["--set", "run_dir=base"]),
+        2,
+        &["base is a model directory"],
+    );
+    assert_eq!(
+        std::fs::read(root.join("base/config.json")).unwrap(),
+        config
+    );
+    let output_of_another = root.join("run/.answers.jsonl.123.tmp");
+    std::fs::write(&output_of_another, "half").unwrap();
+    train(root, &[]);
+    assert!(output_of_another.exists());
+}

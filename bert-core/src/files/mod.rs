@@ -56,6 +56,10 @@ pub fn write_atomically_with(
         write(&mut file)?;
         return file.flush().map_err(Error::io("write", path));
     }
+    if path.is_dir() {
+        let is_a_directory = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+        return Err(Error::io("write", path)(is_a_directory));
+    }
     let parent = parent_of(path);
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let temporary = temporary_beside(path);
@@ -65,13 +69,13 @@ pub fn write_atomically_with(
         write(&mut file)?;
         let file = file.into_inner().map_err(|error| error.into_error());
         file.and_then(|file| file.sync_all())
-            .map_err(Error::io("write", path))
+            .map_err(Error::io("write", path))?;
+        fs::rename(&temporary, path).map_err(Error::io("rename", &temporary))
     };
     if let Err(error) = fill() {
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    fs::rename(&temporary, path).map_err(Error::io("rename", &temporary))?;
     sync_directory(parent);
     Ok(())
 }

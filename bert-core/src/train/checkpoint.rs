@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::directory::Recipe;
 use crate::error::{Error, Result};
@@ -38,6 +38,9 @@ pub struct Position {
     pub resume: Value,
     /// The best value so far of the metric that models are chosen by.
     pub best: Option<f64>,
+    /// All metrics of the evaluation that gave it.
+    #[serde(default)]
+    pub best_metrics: Map<String, Value>,
     /// Evaluations since then.
     pub evaluations_since_best: u64,
     /// What was summed up since the last logged step.
@@ -53,6 +56,7 @@ impl Position {
             skipped_in_a_row: 0,
             resume,
             best: None,
+            best_metrics: Map::new(),
             evaluations_since_best: 0,
             window: Window::default(),
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::checkpoint::{Checkpoints, Found, read_recipe};
 use crate::config::{FromSection, from_value};
 use crate::error::{Error, Result};
-use crate::files::{Lock, remove_leftovers};
+use crate::files::{Lock, remove_leftovers_of};
 
 /// What a run leaves that another must not write over.
 const RESULTS: [&str; 5] = [
@@ -17,6 +17,17 @@ const RESULTS: [&str; 5] = [
     "metrics.jsonl",
     "results.json",
     "seeds.json",
+];
+
+/// What else it writes there; other programs may be writing beside it.
+const WORK: [&str; 4] = ["config.json", "data", "non_finite", "tokenizer"];
+
+/// The weights of a model, whose `config.json` a run in the same directory would write over.
+const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
 ];
 
 /// A run directory that is this process's own as long as this lives.
@@ -32,13 +43,21 @@ impl RunDirectory {
     /// after it are set aside under the name `step-NNNNNN.damaged`; a run without a checkpoint begins anew.
     ///
     /// # Errors
-    /// [`Error::Usage`] where another process trains here, where a run is there that was not to be resumed, or none that
-    /// can be; [`Error::Weights`] where no checkpoint is whole; [`Error::Io`].
+    /// [`Error::Usage`] where another process trains here, where a model is there, a run that was not to be resumed, or
+    /// none that can be; [`Error::Weights`] where no checkpoint is whole; [`Error::Io`].
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
         let shown = path.display();
         let lock = Lock::take(&path.join(".lock"), &shown.to_string())?;
+        if let Some(weights) = WEIGHTS.iter().find(|name| path.join(name).exists()) {
+            return Err(Error::Usage {
+                problem: format!("{shown} is a model directory: it has {weights}"),
+                help: "choose another directory with --set run_dir=...".into(),
+            });
+        }
         let checkpoints = Checkpoints::new(path, 1);
-        remove_leftovers(path)?;
+        for name in RESULTS.iter().chain(&WORK) {
+            remove_leftovers_of(&path.join(name))?;
+        }
         checkpoints.remove_leftovers()?;
         let mut run = Self {
             checkpoint: None,

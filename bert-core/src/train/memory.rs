@@ -62,7 +62,9 @@ fn compare(config: &BertConfig, tokens: usize, free: u64) -> Result<()> {
 fn parameters(config: &BertConfig) -> u64 {
     let size = |size: usize| size as u64;
     let hidden = size(config.hidden_size);
-    let rows = size(config.vocab_size).saturating_add(size(config.max_position_embeddings));
+    let rows = size(config.vocab_size)
+        .saturating_add(size(config.max_position_embeddings))
+        .saturating_add(size(config.type_vocab_size));
     let maps = hidden
         .saturating_mul(4)
         .saturating_add(size(config.intermediate_size).saturating_mul(2));

@@ -61,6 +61,14 @@ impl StepMetrics {
         let found = self.values.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| *value)
     }
+
+    /// As an object; what is not finite becomes null.
+    pub(super) fn to_json(&self) -> Map<String, Value> {
+        let values = self.values.iter();
+        values
+            .map(|(name, value)| ((*name).to_string(), Value::from(*value)))
+            .collect()
+    }
 }
 
 /// `metrics.jsonl`: one object per logged step and per evaluation, flushed as it is written.
@@ -78,12 +86,13 @@ impl MetricsFile {
         if path.exists() {
             let file = File::open(path).map_err(Error::io("read", path))?;
             let mut kept = Vec::new();
-            for line in BufReader::new(file).lines() {
+            // What a crash tore off need not be text.
+            for line in BufReader::new(file).split(b'\n') {
                 let line = line.map_err(Error::io("read", path))?;
-                let row: Option<Value> = serde_json::from_str(&line).ok();
+                let row: Option<Value> = serde_json::from_slice(&line).ok();
                 let at = row.and_then(|row| row.get("step").and_then(Value::as_u64));
                 if at.is_some_and(|at| at <= step) {
-                    kept.extend_from_slice(line.as_bytes());
+                    kept.extend_from_slice(&line);
                     kept.push(b'\n');
                 }
             }
@@ -130,10 +139,7 @@ impl MetricsFile {
         let mut row = Map::new();
         row.insert("step".into(), step.into());
         row.insert("split".into(), split.into());
-        for (name, value) in &metrics.values {
-            // JSON has no NaN: such a value becomes null.
-            row.insert((*name).into(), Value::from(*value));
-        }
+        row.extend(metrics.to_json());
         let line = format!("{}\n", Value::Object(row));
         self.file
             .write_all(line.as_bytes())

@@ -90,6 +90,8 @@ pub struct Outcome {
     pub step: u64,
     /// The last evaluation.
     pub valid: Option<StepMetrics>,
+    /// The evaluation of the best model.
+    pub best: Option<StepMetrics>,
     /// The last checkpoint.
     pub checkpoint: Option<PathBuf>,
 }
@@ -181,10 +183,16 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             let mut micro_batches: Vec<M::Batch> =
                 batches.by_ref().take(config.accumulation).collect();
             self.position.window.waited += started.elapsed().as_secs_f64();
-            let Some(last) = micro_batches.last() else {
-                break; // a stream of training batches does not end
-            };
-            self.position.resume = last.resume();
+            if micro_batches.len() < config.accumulation {
+                return Err(self.failure(
+                    step,
+                    &micro_batches,
+                    "the stream of batches ended".into(),
+                ));
+            }
+            if let Some(last) = micro_batches.last() {
+                self.position.resume = last.resume();
+            }
             M::Batch::join(&mut micro_batches, derive(config.seed, "step", &[step]));
             let tokens: usize = micro_batches.iter().map(TaskBatch::tokens).sum();
 
@@ -233,8 +241,33 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             ending,
             step: self.position.step,
             valid: self.last_valid.clone(),
+            best: self.best(),
             checkpoint: self.last_checkpoint.clone(),
         })
+    }
+
+    /// The metrics of the best model, named and ordered as the last evaluation's.
+    fn best(&self) -> Option<StepMetrics> {
+        self.position.best?;
+        let of_best = |name: &'static str| {
+            let value = self.position.best_metrics.get(name)?;
+            Some((name, value.as_f64().unwrap_or(f64::NAN)))
+        };
+        let names = self.last_valid.iter().flat_map(|last| &last.values);
+        let values: Vec<_> = names.filter_map(|(name, _)| of_best(name)).collect();
+        (!values.is_empty()).then_some(StepMetrics { values })
+    }
+
+    /// What ends the run at a step; what is being written is written to its end.
+    fn failure(&mut self, step: u64, micro_batches: &[M::Batch], problem: String) -> Error {
+        let _ = self.writing.finish();
+        Error::Step {
+            step,
+            tokens: micro_batches.iter().map(TaskBatch::tokens).sum(),
+            micro_batches: micro_batches.len(),
+            problem,
+            last_checkpoint: self.strategy.checkpoints.newest().ok().flatten(),
+        }
     }
 
     fn has_stopped_improving(&self) -> bool {
@@ -249,16 +282,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let computed = std::panic::catch_unwind(AssertUnwindSafe(|| self.compute(micro_batches)));
         let (statistics, gradient_norm) = match computed {
             Ok(computed) => computed,
-            Err(panic) => {
-                let _ = self.writing.finish();
-                return Err(Error::Step {
-                    step,
-                    tokens: micro_batches.iter().map(TaskBatch::tokens).sum(),
-                    micro_batches: micro_batches.len(),
-                    problem: panic_message(&*panic),
-                    last_checkpoint: self.strategy.checkpoints.newest()?,
-                });
-            }
+            Err(panic) => return Err(self.failure(step, micro_batches, panic_message(&*panic))),
         };
         let loss = M::metrics(&statistics).get("loss").unwrap_or(f64::NAN);
         let found = [("loss", loss), ("gradient norm", gradient_norm)];
@@ -353,11 +377,18 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             true => value > best,
             false => value < best,
         };
-        let value = metrics.get(name);
+        let value = metrics.get(name).filter(|value| value.is_finite());
+        if value.is_none() {
+            let step = self.position.step;
+            log::warn!(
+                "held-out {name} is not a number after step {step}: the model is not chosen"
+            );
+        }
         let best = self.position.best;
         let is_best = value.is_some_and(|value| best.is_none_or(|best| is_better(value, best)));
         if is_best {
             self.position.best = value;
+            self.position.best_metrics = metrics.to_json();
             self.position.evaluations_since_best = 0;
         } else {
             self.position.evaluations_since_best += 1;

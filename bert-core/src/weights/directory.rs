@@ -54,11 +54,11 @@ fn check_sizes(config: &BertConfig, checkpoint: &Checkpoint) -> Result<()> {
         let name = format!("bert.embeddings.{name}_embeddings.weight");
         (name, [rows, hidden])
     });
-    let last = config.num_hidden_layers.checked_sub(1).map(|layer| {
+    let layers = (0..config.num_hidden_layers).map(|layer| {
         let name = format!("bert.encoder.layer.{layer}.intermediate.dense.weight");
         (name, [config.intermediate_size, hidden])
     });
-    for (name, expected) in embeddings.into_iter().chain(last) {
+    for (name, expected) in embeddings.into_iter().chain(layers) {
         let problem = match checkpoint.shape(&name) {
             Some(shape) if shape == expected => continue,
             Some(shape) => {

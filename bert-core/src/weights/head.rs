@@ -44,6 +44,15 @@ impl Head {
         }
     }
 
+    /// Whether its outputs are those of `wanted`, in the same order. Many directories do not say their problem type.
+    pub fn gives(&self, wanted: &Self) -> bool {
+        self.architecture == wanted.architecture
+            && self.labels == wanted.labels
+            && self
+                .problem_type
+                .is_none_or(|own| Some(own) == wanted.problem_type)
+    }
+
     /// `id2label`, `label2id` and `problem_type`, where they are known.
     pub(super) fn keys(&self) -> Map<String, Value> {
         let mut keys = Map::new();

@@ -38,7 +38,9 @@ impl Plan {
         if let Some(most) = training.max_steps {
             steps = steps.min(most as u64);
         }
-        let every = training.evaluate_every_epochs;
+        // Not more than once a step.
+        let least = training.epochs as f64 / steps_of(ends[ends.len() - 1] as f64).max(1) as f64;
+        let every = training.evaluate_every_epochs.max(least);
         let evaluations = (training.epochs as f64 / every).floor() as u64;
         let at = |evaluation: u64| {
             let epochs = evaluation as f64 * every;

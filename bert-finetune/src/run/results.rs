@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bert_core::command::say;
 use bert_core::error::Result;
-use bert_core::files::write_atomically;
+use bert_core::files::write_json;
 use bert_core::train::checkpoint::publish;
 use bert_core::train::{Ending, MetricInfo, Outcome};
 use serde_json::{Map, Value, json};
@@ -55,8 +55,7 @@ pub(super) fn report_seeds(config: &FinetuneConfig, results: &[(u64, Value)]) ->
     let seeds: Vec<u64> = results.iter().map(|(seed, _)| *seed).collect();
     summary.insert("seeds".into(), json!(seeds));
     let path = config.run_dir.join("seeds.json");
-    let text = format!("{:#}\n", Value::Object(summary));
-    write_atomically(&path, text.as_bytes())?;
+    write_json(&path, &summary)?;
     say(format!(
         "{}\n\nnumbers     {}",
         lines.join("\n"),
@@ -96,14 +95,24 @@ pub(super) fn finish(
         Ending::EarlyStopped => format!("\nStopped early, after step {}.\n", outcome.step),
         _ => format!("\nTrained {} steps.\n", outcome.step),
     };
-    if let Some(valid) = &outcome.valid {
+    // Those of the model that is put into place.
+    let (valid, which) = match chosen {
+        true => (&outcome.best, "best"),
+        false => (&outcome.valid, "last"),
+    };
+    if let Some(valid) = valid {
         let report = Report {
             values: valid.values.clone(),
             details: Map::new(),
         };
         results.insert("valid".into(), report.metrics().into());
-        text += &format!("\nheld-out rows, last evaluation\n{}\n", readable(&report));
+        text += &format!(
+            "\nheld-out rows, {which} evaluation\n{}\n",
+            readable(&report)
+        );
     }
+    let path = run_dir.join(RESULTS);
+    write_json(&path, &results)?;
     if let Some(test) = test {
         let opened = FineTuned::open(&model)?;
         let batch_tokens = config.training.batch_tokens;
@@ -112,8 +121,7 @@ pub(super) fn finish(
         text += &format!("\ntest rows\n{}\n", readable(&report));
         results.insert("test".into(), report.metrics().into());
     }
-    let results = format!("{:#}\n", Value::Object(results));
-    write_atomically(&run_dir.join(RESULTS), results.as_bytes())?;
+    write_json(&path, &results)?;
     text += &format!("\nmodel       {shown}/model   (transformers: from_pretrained)\n");
     if outcome.valid.is_some() {
         text += &format!("best        {shown}/best    (by {})\n", best.name);

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::backend::{Job, run_on};
-use bert_core::command::{ResumeArgs, log_to_run, usage};
+use bert_core::command::{ResumeArgs, log_to_run, remark_on, usage};
 use bert_core::config::{BertConfig, write_resolved};
 use bert_core::error::{ConfigProblem, Error, Result};
-use bert_core::files::Lock;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule, layer_decay};
 use bert_core::sample_data;
@@ -60,10 +59,8 @@ pub(super) fn train(
         };
         return run.train().map(|_| ());
     }
-    let _lock = Lock::take(
-        &config.run_dir.join(".lock"),
-        &config.run_dir.display().to_string(),
-    )?;
+    // The directory of all seeds is taken as a run's is, so that no results are written over.
+    let _directory = RunDirectory::open(&config.run_dir, resume.resume)?;
     let mut results = Vec::new();
     for &seed in seeds {
         let mut of_seed = config.clone();
@@ -180,6 +177,12 @@ impl Start<'_> {
         let config = self.run.config;
         let (training, data) = (&config.training, &config.data);
         let rows = Rows::<T>::read(&config.task, &self.files.train, data.bad_rows)?;
+        let classes = Classes {
+            label_smoothing: training.label_smoothing,
+            weights: training.class_weights.clone(),
+        };
+        // Before rows are held out: the only row of a label may be among them.
+        let task = T::learn(&config.task, &rows.records, classes)?;
         let (train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(&config.task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
@@ -189,11 +192,6 @@ impl Start<'_> {
             }
             None => (rows, None),
         };
-        let classes = Classes {
-            label_smoothing: training.label_smoothing,
-            weights: training.class_weights.clone(),
-        };
-        let task = T::learn(&config.task, &train.records, classes)?;
         let best = best_metric(&task, training.best_metric.as_deref())?;
         let encoder = Encoder::new(self.tokenizer.clone(), &self.sizes, training.max_seq_length);
         let train = train.encode(&task, &encoder)?;
@@ -201,6 +199,11 @@ impl Start<'_> {
         let valid = valid.map(|rows| rows.encode(&task, &encoder)).transpose()?;
         if let Some(valid) = &valid {
             eprintln!("valid      {}", valid.summary());
+        }
+        if let Some(path) = &self.files.test {
+            // Its faults are found now and not after the training.
+            let test = Rows::read(&config.task, path, data.bad_rows)?.encode(&task, &encoder)?;
+            eprintln!("test       {}", test.summary());
         }
         let head = task.head();
         if !head.labels.is_empty() {
@@ -229,6 +232,7 @@ impl Start<'_> {
             valid: valid.map(Arc::new),
             dashboard: self.run.dashboard,
         };
+        remark_on(backend);
         let outcome = run_on(backend, job)?;
         finish(config, &outcome, best, self.files.test.as_deref())?;
         Ok(outcome.ending)
@@ -376,7 +380,7 @@ impl<T: Task> TrainJob<'_, T> {
             model
         } else {
             let path = &config.model.path;
-            let keeps_head = read_head(path)? == self.task.head();
+            let keeps_head = read_head(path)?.gives(&self.task.head());
             let without = match keeps_head {
                 true => BTreeSet::new(),
                 false => BTreeSet::from([Part::Classifier, Part::AnswerHead]),

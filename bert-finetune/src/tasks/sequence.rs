@@ -116,7 +116,8 @@ fn gold_of(config: &TaskConfig, value: &Value) -> Option<Gold> {
                 Value::String(text) => text.trim().parse().ok()?,
                 value => value.as_f64()?,
             };
-            Some(Gold::Number(number)).filter(|_| number.is_finite())
+            // The model computes in f32.
+            Some(Gold::Number(number)).filter(|_| (number as f32).is_finite())
         }
         _ => row::label(value).map(Gold::Class),
     }

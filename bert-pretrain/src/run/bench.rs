@@ -10,7 +10,7 @@ use bert_core::error::{Error, Result};
 use bert_core::nn::{Linear, Selected};
 use bert_core::ops::{Activation, BertAutodiffBackend, BertBackend, DropoutKey};
 use bert_core::optim::BertOptimizer;
-use bert_core::train::TaskBatch;
+use bert_core::train::{TaskBatch, check_memory};
 use burn::module::{AutodiffModule, Param};
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::Backend;
@@ -25,10 +25,16 @@ use crate::task::{Pretraining, PretrainingBatch};
 /// The vocabulary of a model configuration that leaves it to the tokenizer: BERT's.
 const VOCABULARY: usize = 30_522;
 
+/// More a batch than any machine trains at once.
+const MOST_SEQUENCES: usize = 1 << 20;
+
 /// The sequence lengths of every batch.
 pub(super) fn lengths(file: Option<&Path>, batch: usize, seq: usize) -> Result<Vec<Vec<usize>>> {
-    if batch == 0 {
-        return Err(usage("--batch is 0", "give at least one sequence a batch"));
+    if batch == 0 || batch > MOST_SEQUENCES {
+        return Err(usage(
+            format!("--batch is {batch}"),
+            format!("give 1 to {MOST_SEQUENCES} sequences a batch"),
+        ));
     }
     let Some(path) = file else {
         return Ok(vec![vec![seq; batch]]);
@@ -77,6 +83,8 @@ pub(super) fn bench(
             "change --seq or --lengths, or --set max_position_embeddings=...",
         ));
     }
+    let tokens = lengths.iter().map(|batch| batch.iter().sum());
+    check_memory(backend, &config, tokens.max().unwrap_or(0))?;
     let batches: Vec<PretrainingBatch> = lengths
         .iter()
         .enumerate()

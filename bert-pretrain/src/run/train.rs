@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bert_core::backend::Job;
-use bert_core::command::{ResumeArgs, log_to_run};
+use bert_core::command::{ResumeArgs, log_to_run, remark_on};
 use bert_core::config::{BertConfig, write_resolved};
 use bert_core::error::{Error, Result};
 use bert_core::model::BertForPreTraining;
@@ -73,6 +73,7 @@ pub(super) fn train(
         model_config,
         dashboard,
     };
+    remark_on(&config.backend);
     let outcome = on(&config.backend, job)?;
     say(report(config, &outcome))
 }
