@@ -1,5 +1,8 @@
 //! Which rows are held out for validation.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use bert_core::data::random::generator;
 use rand::seq::SliceRandom;
 
@@ -8,7 +11,7 @@ use rand::seq::SliceRandom;
 /// It depends on nothing but the arguments, and of a larger fraction the held-out rows include
 /// those of a smaller one. `rows * valid_fraction` rows are held out, rounded, but at least one on each
 /// side where there are two; a single row is trained on.
-pub fn split(rows: usize, valid_fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+fn split(rows: usize, valid_fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let held_out = match rows {
         0 | 1 => 0,
         _ => ((rows as f64 * valid_fraction).round() as usize).clamp(1, rows - 1),
@@ -19,6 +22,33 @@ pub fn split(rows: usize, valid_fraction: f64, seed: u64) -> (Vec<usize>, Vec<us
     train.sort_unstable();
     valid.sort_unstable();
     (train, valid)
+}
+
+/// The rows held out, ascending, where rows of the same key go together and rows without one go by themselves: the
+/// fraction is that of the groups. Where all rows are of one group they are split all the same.
+pub fn hold_out<K: Eq + Hash>(
+    keys: impl Iterator<Item = Option<K>>,
+    valid_fraction: f64,
+    seed: u64,
+) -> Vec<usize> {
+    let mut numbers = HashMap::new();
+    let mut count = 0;
+    let mut next = || {
+        count += 1;
+        count - 1
+    };
+    let groups: Vec<usize> = keys
+        .map(|key| match key {
+            Some(key) => *numbers.entry(key).or_insert_with(&mut next),
+            None => next(),
+        })
+        .collect();
+    if count == 1 {
+        return split(groups.len(), valid_fraction, seed).1;
+    }
+    let (_, held_out) = split(count, valid_fraction, seed);
+    let is_held_out = |row: &usize| held_out.binary_search(&groups[*row]).is_ok();
+    (0..groups.len()).filter(is_held_out).collect()
 }
 
 #[cfg(test)]
@@ -46,6 +76,24 @@ mod tests {
         let (_, few) = split(100, 0.1, 5);
         let (_, many) = split(100, 0.4, 5);
         assert!(few.iter().all(|row| many.contains(row)));
+    }
+
+    #[test]
+    fn rows_of_a_key_are_held_out_together_and_others_as_they_would_be_alone() {
+        let alone = hold_out((0..100).map(|_| None::<u8>), 0.1, 3);
+        assert_eq!(alone, split(100, 0.1, 3).1);
+        let key = |row: usize| (row % 4 != 0).then_some(row / 10);
+        let held_out = hold_out((0..100).map(key), 0.3, 3);
+        assert!(!held_out.is_empty() && held_out.len() < 100);
+        for row in (0..100).filter(|row| row % 4 != 0) {
+            let others = (0..100).filter(|other| key(*other) == key(row));
+            assert!(
+                others
+                    .into_iter()
+                    .all(|other| held_out.contains(&other) == held_out.contains(&row))
+            );
+        }
+        assert_eq!(hold_out((0..10).map(|_| Some(1)), 0.2, 3).len(), 2);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::results::{RESULTS, finish, report_seeds};
 use super::set::{Rows, SharedSet, sorted_batches};
 use super::with_task;
 use crate::config::{DataSource, FinetuneConfig};
-use crate::data::split::split;
+use crate::data::split::hold_out;
 use crate::examples::{Cursor, Example, FinetuneBatch, fingerprint};
 use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
 use crate::tasks::Task;
@@ -186,7 +186,8 @@ impl Start<'_> {
         let (train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(&config.task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
-                let (_, held_out) = split(rows.records.len(), data.valid_fraction, config.seed);
+                let shared = rows.records.iter().map(T::shared);
+                let held_out = hold_out(shared, data.valid_fraction, config.seed);
                 let (train, valid) = rows.split(&held_out);
                 (train, Some(valid))
             }

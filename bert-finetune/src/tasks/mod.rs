@@ -47,6 +47,11 @@ pub trait Task: Clone + Send + Sync + 'static {
     /// [`bert_core::error::Error::Io`] where the file cannot be read, and what is wrong with it as a whole.
     fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Self::Record>>;
 
+    /// What a row has in common with others, which are held out together with it; `None` of a row by itself.
+    fn shared(_record: &Self::Record) -> Option<&str> {
+        None
+    }
+
     /// With the outputs that training data call for.
     ///
     /// # Errors

@@ -231,6 +231,14 @@ impl Task for QuestionTask {
     type Record = Record;
     type Layout = Passage;
 
+    /// The passage: a model that was trained on it knows more of it than of a new one.
+    fn shared(record: &Record) -> Option<&str> {
+        match &record.asked {
+            Asked::Text { context, .. } => Some(context),
+            Asked::Ids(_) => None,
+        }
+    }
+
     fn read(_: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         let at: Arc<Path> = path.into();
         if crate::data::open::extension(path) == "json" {
