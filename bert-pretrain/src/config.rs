@@ -171,8 +171,9 @@ pub struct TrainingConfig {
     pub non_finite: NonFinite,
 }
 
-/// Beyond these a slip of the keyboard would ask for more than any machine has.
-const LARGEST_VOCABULARY: usize = i32::MAX as usize;
+/// Beyond these a slip of the keyboard would ask for more than any machine has. The largest vocabularies in use have a
+/// million tokens; a vocabulary takes memory for its size before the first token is learnt.
+const LARGEST_VOCABULARY: usize = 10_000_000;
 const LARGEST_SIZE: usize = 1 << 20;
 const MOST_BATCH_TOKENS: usize = 1 << 30;
 const MOST_DOCUMENTS: usize = 10_000_000;

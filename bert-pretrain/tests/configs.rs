@@ -211,6 +211,10 @@ fn settings_that_contradict_each_other_are_refused() {
             "model.type_vocab_size: must be at least 2",
         ),
         (
+            json!({"tokenizer": {"vocab_size": 10_000_001}}),
+            "tokenizer.vocab_size: must be at least 6 and at most 10000000, found 10000001",
+        ),
+        (
             json!({"model": {"vocab_size": 8191}}),
             "model.vocab_size: must be at least tokenizer.vocab_size (8192)",
         ),

@@ -1,5 +1,6 @@
 //! WordPiece, through the tokenizers library: learning it, reading it, writing it, using it.
 
+mod counts;
 mod files;
 mod json;
 mod train;
@@ -15,7 +16,7 @@ use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 
 use crate::error::{Error, Result};
 
-pub use train::WordCounts;
+pub use counts::WordCounts;
 
 /// The ids of the five special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,11 @@ pub struct BertTokenizer {
     instance: u64,
 }
 
-/// Words a thread remembers with their pieces. A few ten thousand cover most of a text.
+/// A stretch between white space of at most so many bytes is remembered whole: it is a word or two and likely to come
+/// again. A longer one is an address, or a sentence of a script without spaces, and likely never does.
+const SHORT_STRETCH_BYTES: usize = 64;
+
+/// Short stretches a thread remembers with their pieces, some 20 MB at most. A few ten thousand cover most of a text.
 const CACHED_WORDS: usize = 1 << 16;
 
 thread_local! {
@@ -150,13 +155,13 @@ impl BertTokenizer {
     /// Appends the ids of a text, without special tokens around it.
     ///
     /// Normalisation and splitting never look across ASCII white space, so each stretch between is looked up in a cache
-    /// and only new ones go to the library.
+    /// and only new or long ones go to the library.
     ///
     /// # Errors
     /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
     pub fn append_ids(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         CACHE.with_borrow_mut(|(owner, cache)| {
-            if *owner != self.instance || cache.len() > CACHED_WORDS {
+            if *owner != self.instance {
                 *owner = self.instance;
                 cache.clear();
             }
@@ -173,6 +178,12 @@ impl BertTokenizer {
                     .encode_fast(word, false)
                     .map_err(failed("encode a text"))?;
                 ids.extend_from_slice(encoding.get_ids());
+                if word.len() > SHORT_STRETCH_BYTES {
+                    continue;
+                }
+                if cache.len() == CACHED_WORDS {
+                    cache.clear();
+                }
                 cache.insert(word.to_string(), encoding.get_ids().to_vec());
             }
             Ok(())

@@ -1,90 +1,18 @@
 //! Learning a WordPiece vocabulary from word counts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use ahash::AHashMap;
-use compact_str::CompactString;
+use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::{AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType};
-use tokenizers::{PreTokenizedString, PreTokenizer};
 
+use super::counts::WordCounts;
 use super::files::{assemble, normalizer};
 use super::{BertTokenizer, failed};
 use crate::error::{Error, Result};
 
 /// The five special tokens, which get the ids 0 to 4.
 pub(super) const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-
-/// How often each word occurs in a text, words being what BERT's normaliser and splitter make of it.
-#[derive(Debug, Clone, Default)]
-pub struct WordCounts {
-    lowercase: bool,
-    /// By stretch between white space: most of a text repeats itself, and is normalised once.
-    stretches: HashMap<String, u64>,
-}
-
-impl WordCounts {
-    /// Of nothing yet.
-    pub fn new(lowercase: bool) -> Self {
-        Self {
-            lowercase,
-            stretches: HashMap::new(),
-        }
-    }
-
-    /// Counts a text.
-    pub fn add(&mut self, text: &str) {
-        for stretch in text.split_ascii_whitespace() {
-            match self.stretches.get_mut(stretch) {
-                Some(count) => *count += 1,
-                None => drop(self.stretches.insert(stretch.to_string(), 1)),
-            }
-        }
-    }
-
-    /// Adds the counts of another.
-    pub fn merge(&mut self, other: Self) {
-        for (stretch, count) in other.stretches {
-            *self.stretches.entry(stretch).or_insert(0) += count;
-        }
-    }
-
-    /// Distinct stretches so far.
-    pub fn len(&self) -> usize {
-        self.stretches.len()
-    }
-
-    /// Whether nothing was counted.
-    pub fn is_empty(&self) -> bool {
-        self.stretches.is_empty()
-    }
-
-    /// Forgets what occurred fewer than `least` times: keeps memory bounded on texts without end.
-    pub fn prune(&mut self, least: u64) {
-        self.stretches.retain(|_, count| *count >= least);
-    }
-
-    fn words(&self) -> Result<AHashMap<CompactString, u64>> {
-        let normalizer = normalizer(self.lowercase);
-        let splitter = tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-        let mut words = AHashMap::new();
-        for (stretch, count) in &self.stretches {
-            let mut normalized = NormalizedString::from(stretch.as_str());
-            normalizer
-                .normalize(&mut normalized)
-                .map_err(failed("normalise a text"))?;
-            let mut split = PreTokenizedString::from(normalized);
-            splitter
-                .pre_tokenize(&mut split)
-                .map_err(failed("split a text"))?;
-            for (word, _, _) in split.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
-                *words.entry(CompactString::from(word)).or_insert(0) += count;
-            }
-        }
-        Ok(words)
-    }
-}
 
 impl BertTokenizer {
     /// Learns a vocabulary of at most `vocab_size` tokens from words that occur at least `min_frequency` times; equal
@@ -130,7 +58,7 @@ impl BertTokenizer {
         assemble(
             WordPiece::from_bpe(&bpe),
             &vocabulary,
-            normalizer(counts.lowercase),
+            normalizer(counts.lowercase()),
             Vec::new(),
         )
     }
@@ -138,6 +66,7 @@ impl BertTokenizer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CACHE, CACHED_WORDS};
     use super::*;
 
     fn counts(lowercase: bool) -> WordCounts {
@@ -184,6 +113,7 @@ mod tests {
                 "http://mill.example/river?x=1",
                 "[MASK] the[SEP]mill",
                 &"m".repeat(130),
+                &"日本mill,".repeat(30),
             ] {
                 let mut fast = Vec::new();
                 for _ in 0..2 {
@@ -194,6 +124,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_thread_remembers_a_bounded_number_of_short_stretches() {
+        let tokenizer = BertTokenizer::train(&counts(true), 150, 1).unwrap();
+        let long = "mill,".repeat(1000);
+        let different = (0..CACHED_WORDS + 9).map(|i| format!("g{i} "));
+        let text = format!("{long} {}", different.collect::<String>());
+        tokenizer.append_ids(&text, &mut Vec::new()).unwrap();
+        CACHE.with_borrow(|(_, cache)| {
+            assert!((1..=CACHED_WORDS).contains(&cache.len()));
+            assert!(cache.keys().all(|stretch| stretch.len() < 10));
+        });
     }
 
     #[test]

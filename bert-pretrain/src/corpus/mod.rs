@@ -1,6 +1,8 @@
 //! Text in, tokenized documents out: streamed, split, without duplicates, cached, memory-mapped.
 
 mod prepare;
+mod row;
+mod sentences;
 mod shards;
 mod sources;
 

@@ -26,8 +26,8 @@ use crate::config::{CorpusConfig, PretrainConfig, TokenizerConfig};
 const FORMAT: u32 = 1;
 /// Text handed to the workers at a time.
 const BLOCK_BYTES: usize = 8 << 20;
-/// Distinct words counted before rare ones are forgotten; about 400 MB.
-const MAX_COUNTED: usize = 4_000_000;
+/// Memory for the counts of distinct words, beyond which the rarest are forgotten: some six million words.
+const MAX_COUNTED_BYTES: usize = 400 << 20;
 
 /// What decides a prepared corpus.
 #[derive(Debug, Clone, Copy)]
@@ -154,11 +154,9 @@ fn learn_tokenizer(
             })
             .collect::<Vec<_>>();
         counted.into_iter().for_each(|part| counts.merge(part));
-        let mut least = 2;
-        while counts.len() > MAX_COUNTED {
-            counts.prune(least);
-            log::warn!("words that occurred fewer than {least} times so far are forgotten");
-            least += 1;
+        if counts.bytes() > MAX_COUNTED_BYTES {
+            counts.prune(MAX_COUNTED_BYTES / 2);
+            log::warn!("the text has so many different words that the rarest so far are forgotten");
         }
         Ok(())
     })?;

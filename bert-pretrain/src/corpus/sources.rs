@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bert_core::error::{Error, Result};
-use unicode_segmentation::UnicodeSegmentation;
 
+use super::row::text_of_row;
+use super::sentences::split;
 use crate::config::{CorpusConfig, Documents, Sentences};
 
 /// A document longer than this is cut, so that memory stays bounded on a file that is one document.
@@ -117,7 +118,7 @@ pub fn each_document(
                     if line.trim().is_empty() {
                         continue;
                     }
-                    let text = json_text(&line, field).map_err(|problem| lines.error(problem))?;
+                    let text = text_of_row(&line, field).map_err(|problem| lines.error(problem))?;
                     if !each(split(&text, *sentences)) {
                         return Ok(());
                     }
@@ -125,16 +126,6 @@ pub fn each_document(
             }
             Ok(())
         }
-    }
-}
-
-fn json_text(line: &str, field: &str) -> std::result::Result<String, String> {
-    let row: serde_json::Value =
-        serde_json::from_str(line).map_err(|error| format!("not JSON ({error})"))?;
-    match row.get(field) {
-        Some(serde_json::Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(format!("field \"{field}\" is not a string")),
-        None => Err(format!("no field \"{field}\"")),
     }
 }
 
@@ -175,22 +166,6 @@ fn text_documents(
                 text.push('\n');
             }
             None => return Ok(true),
-        }
-    }
-}
-
-/// The sentences of a text, without those that are only white space.
-pub(super) fn split(text: &str, sentences: Sentences) -> Vec<String> {
-    let keep = |sentence: &str| {
-        let sentence = sentence.trim();
-        (!sentence.is_empty()).then(|| sentence.to_string())
-    };
-    match sentences {
-        Sentences::Lines => text.lines().filter_map(keep).collect(),
-        Sentences::Split => {
-            // A line end inside running text is a space; UAX #29 would end a sentence at it.
-            let running = text.replace(['\n', '\r'], " ");
-            running.split_sentence_bounds().filter_map(keep).collect()
         }
     }
 }
@@ -413,6 +388,13 @@ mod tests {
         let message = read(&jsonl).unwrap_err().to_string();
         assert!(
             message.contains("bad.jsonl:3: no field \"text\""),
+            "{message}"
+        );
+
+        std::fs::write(&path, "{\"text\": \"Fine.\"}\n{\"text\": [0, 0]}\n").unwrap();
+        let message = read(&jsonl).unwrap_err().to_string();
+        assert!(
+            message.contains("bad.jsonl:2: field \"text\" is not a string"),
             "{message}"
         );
 

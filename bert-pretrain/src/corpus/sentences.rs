@@ -1,0 +1,114 @@
+//! Cutting text into sentences.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::config::Sentences;
+
+/// Spaces, brackets and other signs after a full stop, beyond which text is cut.
+///
+/// From each of them the splitter looks ahead to the next letter or full stop, to see whether the sentence goes on, so
+/// that a run of n costs n^2 steps. No sentence goes on after so many.
+const MOST_AFTER_FULL_STOP: usize = 256;
+
+/// The sentences of a text, without those that are only white space.
+pub(super) fn split(text: &str, sentences: Sentences) -> Vec<String> {
+    let keep = |sentence: &str| {
+        let sentence = sentence.trim();
+        (!sentence.is_empty()).then(|| sentence.to_string())
+    };
+    match sentences {
+        Sentences::Lines => text.lines().filter_map(keep).collect(),
+        Sentences::Split => {
+            // A line end inside running text is a space; UAX #29 would end a sentence at it.
+            let running = text.replace(['\n', '\r'], " ");
+            let pieces = cut_after_long_runs(&running).into_iter();
+            pieces
+                .flat_map(UnicodeSegmentation::split_sentence_bounds)
+                .filter_map(keep)
+                .collect()
+        }
+    }
+}
+
+/// The text in pieces, none of which has more than [`MOST_AFTER_FULL_STOP`] signs between a full stop and what follows.
+fn cut_after_long_runs(text: &str) -> Vec<&str> {
+    let (mut pieces, mut start) = (Vec::new(), 0);
+    let mut since_full_stop = None;
+    for (place, character) in text.char_indices() {
+        since_full_stop = match since_full_stop {
+            _ if is_full_stop(character) => Some(0),
+            _ if character.is_alphanumeric() => None,
+            Some(MOST_AFTER_FULL_STOP) => {
+                pieces.push(&text[start..place]);
+                start = place;
+                None
+            }
+            Some(signs) => Some(signs + 1),
+            None => None,
+        };
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
+/// `ATerm` of UAX #29: what may end a sentence or an abbreviation.
+fn is_full_stop(character: char) -> bool {
+    matches!(character, '.' | '\u{2024}' | '\u{fe52}' | '\u{ff0e}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn by_the_standard(text: &str) -> Vec<&str> {
+        let sentences = text.split_sentence_bounds().map(str::trim);
+        sentences.filter(|sentence| !sentence.is_empty()).collect()
+    }
+
+    #[test]
+    fn ordinary_text_is_split_by_the_standard() {
+        let rule = "-".repeat(120);
+        for text in [
+            "",
+            " . ",
+            "He said \"No.\" (So did I.) \u{201c}Why?\u{201d} she asked.",
+            "Approx. 3.5 m, e.g. the U.S. Navy's... and so on. Next",
+            "\u{3053}\u{3093}\u{306b}\u{3061}\u{306f}\u{3002}\u{5929}\u{6c14}\u{5f88}\u{597d}\u{3002}\u{201c}\u{597d}\u{201d}",
+            &format!(
+                "The end. {rule} {rule} Another page. {}it began",
+                " ".repeat(200)
+            ),
+            &format!("p. {} Then.", "12, 14, 17, ".repeat(100)),
+            &format!("Contents {} 7 More {} 9", ".".repeat(900), ". ".repeat(400)),
+        ] {
+            assert_eq!(
+                split(text, Sentences::Split),
+                by_the_standard(text),
+                "{text:?}"
+            );
+        }
+        for document in bert_core::sample_data::corpus(3, 20) {
+            let text = document.sentences.join("  ");
+            assert_eq!(split(&text, Sentences::Split), by_the_standard(&text));
+        }
+    }
+
+    #[test]
+    fn long_runs_after_a_full_stop_are_split_in_time_that_grows_with_their_length() {
+        for run in [")", ")]\u{201d}", " ", "\n", "\r\n\t", "\u{301}) "] {
+            let text = format!("a.{}Then.", run.repeat(40_000));
+            let started = Instant::now();
+            let sentences = split(&text, Sentences::Split);
+            assert!(started.elapsed() < Duration::from_secs(2), "{run:?}");
+            let solid = |text: &str| text.replace(char::is_whitespace, "");
+            assert_eq!(solid(&sentences.concat()), solid(&text), "{run:?}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_without_end_separate_sentences_and_leave_nothing() {
+        let text = format!("One.{}Two.", "\n \n".repeat(3000));
+        assert_eq!(split(&text, Sentences::Split), ["One.", "Two."]);
+    }
+}
