@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -15,6 +16,11 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 use crate::train::{Dashboard, RunDirectory};
+
+/// Reads a count of which none makes no sense, from 1.
+pub fn positive() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
 
 /// A configuration file, and what overrides it.
 #[derive(Debug, Args)]

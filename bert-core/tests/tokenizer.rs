@@ -127,3 +127,93 @@ fn too_few_tokens_for_the_special_ones_are_refused() {
     assert!(tokenizer.encode_truncated("a", None, 1).is_err());
     assert!(tokenizer.encode_truncated("a", Some("b"), 2).is_err());
 }
+
+/// What is cut is cut before it is tokenized, and must be what is left after.
+#[test]
+fn a_cut_text_has_the_first_tokens_of_the_whole_one() {
+    let parts = [
+        "the ",
+        "Zoë",
+        "cafe\u{301} ",
+        "日本",
+        "語",
+        "don't ",
+        "[MASK]",
+        "[SEP] ",
+        "\u{0}",
+        "\u{b}",
+        "\u{85}",
+        "\u{200b} ",
+        "\u{301} ",
+        "\u{901} ",
+        "…",
+        "🦆 ",
+        "a\u{a0}b",
+        "\u{9fef}",
+        "xyzzyxyzzy",
+        "\r\n",
+        "(",
+        "unhappily ",
+        "\u{ad}",
+        "≠ ",
+    ];
+    for kind in ["cased", "uncased"] {
+        let tokenizer = BertTokenizer::load(&golden(kind)).unwrap();
+        let mut state = 7_u64;
+        let mut text = |length: u64| -> String {
+            let next = || {
+                state = state
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                parts[(state >> 33) as usize % parts.len()]
+            };
+            std::iter::repeat_with(next).take(length as usize).collect()
+        };
+        for round in 0..400 {
+            let (first, second) = (text(round % 97), text(round * 31 % 89));
+            let whole = tokenizer.encode(&first, None).unwrap();
+            let whole_second = tokenizer.encode(&second, None).unwrap();
+            let (a, b) = (whole.input_ids.len() - 2, whole_second.input_ids.len() - 2);
+            for most in [2, 3, 6, 7, 13, 40] {
+                let cut = tokenizer.encode_truncated(&first, None, most).unwrap();
+                let room = a.min(most - 2);
+                assert_eq!(cut.truncated, a > most - 2, "{first:?}");
+                assert_eq!(
+                    cut.input_ids[1..=room],
+                    whole.input_ids[1..=room],
+                    "{first:?}"
+                );
+                assert_eq!(cut.offsets[1..=room], whole.offsets[1..=room], "{first:?}");
+                assert_eq!(cut.words[1..=room], whole.words[1..=room], "{first:?}");
+                assert_eq!(cut.input_ids.len(), room + 2);
+
+                let most = most + 1;
+                let pair = tokenizer
+                    .encode_truncated(&first, Some(&second), most)
+                    .unwrap();
+                assert_eq!(pair.truncated, a + b > most - 3);
+                let kept = pair.token_type_ids.iter().filter(|id| **id == 0).count() - 2;
+                let shorter = a.min(b).min((most - 3) / 2);
+                let expected = match (a + b > most - 3, a > b) {
+                    (false, _) => a,
+                    (true, true) => most - 3 - shorter,
+                    (true, false) => shorter,
+                };
+                assert_eq!(kept, expected, "{first:?} {second:?} {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_long_text_only_what_is_kept_is_tokenized() {
+    let tokenizer = BertTokenizer::load(&golden("uncased")).unwrap();
+    let text = "the quick, brown 日本語 ".repeat(400_000);
+    let started = std::time::Instant::now();
+    for _ in 0..20 {
+        let cut = tokenizer.encode_truncated(&text, None, 128).unwrap();
+        assert_eq!((cut.input_ids.len(), cut.truncated), (128, true));
+    }
+    // Whole, it takes a gigabyte or more, and some seconds each time.
+    assert!(started.elapsed().as_secs() < 5);
+}

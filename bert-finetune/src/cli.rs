@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, ResumeArgs};
+use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, ResumeArgs, positive};
 use clap::{Args, Parser, Subcommand};
 
 /// A pre-trained BERT to answers.
@@ -84,7 +84,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N")]
     pub max_seq_length: Option<usize>,
     /// Tokens computed at a time
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 4096, value_parser = positive())]
     pub batch_tokens: usize,
     /// The backend.
     #[command(flatten)]

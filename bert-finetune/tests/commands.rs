@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use program::{configure, model, rows, run, stderr};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 
 const ROWS: &str = "label,text\nyes,the sun\nno,cold rain\nyes,warm milk\nno,it was late\n\
@@ -331,6 +332,115 @@ fn a_part_of_the_training_rows_is_held_out_where_no_file_is_given() {
     let message = stderr(&output);
     assert!(message.contains("train      4 rows"), "{message}");
     assert!(message.contains("valid      2 rows"), "{message}");
+}
+
+#[test]
+fn a_batch_of_no_tokens_is_refused() {
+    let directory = directory();
+    let root = directory.path();
+    for (command, file) in [("predict", "--input"), ("evaluate", "--data")] {
+        let arguments = [
+            command,
+            "--model",
+            "base",
+            file,
+            "d.csv",
+            "--batch-tokens",
+            "0",
+        ];
+        let output = run(root, &arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("--batch-tokens"));
+    }
+}
+
+#[test]
+fn a_column_without_repeated_values_is_no_label() {
+    let directory = directory();
+    let root = directory.path();
+    let rows = (0..11_000).map(|row| format!("row {row},the sun\n"));
+    std::fs::write(
+        root.join("d.csv"),
+        format!("label,text\n{}", rows.collect::<String>()),
+    )
+    .unwrap();
+    let more = [
+        "--set",
+        "data={\"train\": \"d.csv\", \"valid_fraction\": 0}",
+    ];
+    refused(
+        &train(root, &more),
+        2,
+        &["11000 different labels", "task.label"],
+    );
+}
+
+/// Writes a model directory's classifier anew, with zeros in these shapes.
+fn set_classifier(root: &Path, model: &str, weight: &[usize], bias: &[usize]) {
+    let path = root.join(model).join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let zeros = |shape: &[usize]| vec![0; 4 * shape.iter().product::<usize>()];
+    let (weight_bytes, bias_bytes) = (zeros(weight), zeros(bias));
+    let view = |shape: &[usize], bytes| TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap();
+    let mut all = tensors.tensors();
+    all.retain(|(name, _)| !name.starts_with("classifier."));
+    all.push(("classifier.weight".into(), view(weight, &weight_bytes)));
+    all.push(("classifier.bias".into(), view(bias, &bias_bytes)));
+    std::fs::write(&path, safetensors::serialize(all, None).unwrap()).unwrap();
+}
+
+#[test]
+fn a_classifier_that_is_no_classifier_is_refused_with_its_file() {
+    let directory = directory();
+    let root = directory.path();
+    std::fs::write(root.join("texts.txt"), "the sun\n").unwrap();
+    assert!(
+        train(root, &["--set", "training.epochs=1"])
+            .status
+            .success()
+    );
+    let config_of = |architecture: &str, names: Option<Value>| {
+        let path = root.join("run/model/config.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["architectures"] = json!([architecture]);
+        config["id2label"] = json!(names);
+        std::fs::write(&path, config.to_string()).unwrap();
+    };
+    let predict = ["predict", "--model", "run/model", "--input", "texts.txt"];
+    let file = "run/model/model.safetensors";
+    let sequence = "BertForSequenceClassification";
+    let huge = 1_000_000_000_000;
+    // With the settings of a training, and as transformers saves a model.
+    for own_settings in [true, false] {
+        if !own_settings {
+            std::fs::remove_file(root.join("run/model/finetune.json")).unwrap();
+        }
+        config_of(sequence, None);
+        set_classifier(root, "run/model", &[2, 36], &[huge, 0]);
+        refused(&run(root, &predict), 1, &[file, "classifier.bias"]);
+        set_classifier(root, "run/model", &[huge, 0], &[huge, 0]);
+        refused(&run(root, &predict), 1, &[file, "classifier.weight"]);
+        set_classifier(root, "run/model", &[1, 36], &[1]);
+        refused(&run(root, &predict), 2, &["at least 2"]);
+
+        config_of("BertForTokenClassification", None);
+        set_classifier(root, "run/model", &[0, 36], &[0]);
+        refused(&run(root, &predict), 1, &[file, "classifier.weight"]);
+
+        set_classifier(root, "run/model", &[3, 36], &[3]);
+        config_of(sequence, Some(json!({"0": "no", "1": "yes"})));
+        refused(&run(root, &predict), 1, &[file, "3 outputs", "names 2"]);
+
+        config_of(sequence, None);
+        let output = run(root, &predict);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(
+            rows(&output)[0]["probabilities"]["LABEL_2"].as_f64(),
+            Some(1.0 / 3.0)
+        );
+    }
 }
 
 #[test]

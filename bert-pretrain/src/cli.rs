@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, ResumeArgs};
+use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, ResumeArgs, positive};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Raw text to a pre-trained BERT.
@@ -56,7 +56,7 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArgs,
         /// How many
-        #[arg(short = 'n', default_value_t = 5)]
+        #[arg(short = 'n', default_value_t = 5, value_parser = positive())]
         count: usize,
         /// Results as JSON
         #[arg(long)]
@@ -80,7 +80,7 @@ pub enum Command {
         #[arg(long)]
         model: PathBuf,
         /// How many words
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 5, value_parser = positive())]
         top_k: usize,
         /// The backend.
         #[command(flatten)]
@@ -139,7 +139,7 @@ pub enum Command {
         #[arg(long)]
         model: PathBuf,
         /// Sequences a batch
-        #[arg(long, default_value_t = 8)]
+        #[arg(long, default_value_t = 8, value_parser = positive())]
         batch: usize,
         /// Tokens a sequence
         #[arg(long, default_value_t = 128)]
@@ -148,7 +148,7 @@ pub enum Command {
         #[arg(long)]
         lengths: Option<PathBuf>,
         /// Timed repetitions; medians are reported
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 5, value_parser = positive())]
         iters: usize,
         /// Both dropout rates
         #[arg(long, default_value_t = 0.1)]
@@ -193,7 +193,7 @@ pub struct FeaturesArgs {
     #[arg(long)]
     pub truncate: bool,
     /// Tokens computed at a time
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 4096, value_parser = positive())]
     pub batch_tokens: usize,
     /// The backend.
     #[command(flatten)]

@@ -535,3 +535,23 @@ fn a_converted_model_has_the_same_tensors_and_what_was_absent_stays_absent() {
     );
     assert!(message.contains("classifier.bias"), "{message}");
 }
+
+#[test]
+fn a_row_that_is_not_utf_8_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let rows = b"{\"input_ids\": [1]}\n\n{\"text\": \"\xff\"}\n";
+    fs::write(root.join("in.jsonl"), rows).unwrap();
+    let model = golden("models/gelu").display().to_string();
+    let arguments = ["features", "--model", &model, "--input", "in.jsonl"];
+    let message = fail(
+        root,
+        1,
+        &[&arguments[..], &["--output", "out.jsonl"]].concat(),
+    );
+    assert!(message.contains("in.jsonl:3: invalid utf-8"), "{message}");
+
+    let none = ["--output", "out.jsonl", "--batch-tokens", "0"];
+    let message = fail(root, 2, &[&arguments[..], &none].concat());
+    assert!(message.contains("--batch-tokens"), "{message}");
+}

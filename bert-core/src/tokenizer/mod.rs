@@ -1,6 +1,7 @@
 //! WordPiece, through the tokenizers library: learning it, reading it, writing it, using it.
 
 mod counts;
+mod cut;
 mod files;
 mod json;
 mod train;
@@ -12,9 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokenizers::Tokenizer;
 use tokenizers::normalizers::BertNormalizer;
-use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
+use tokenizers::utils::truncation::TruncationDirection;
 
 use crate::error::{Error, Result};
+use cut::{Cutter, longest_first};
 
 pub use counts::WordCounts;
 
@@ -45,6 +47,8 @@ pub struct Encoding {
     /// Which word of its text each token belongs to, counted from 0: words are what white space and punctuation leave;
     /// `None` for special tokens.
     pub words: Vec<Option<u32>>,
+    /// Whether tokens were cut off to stay within a number of them.
+    pub truncated: bool,
 }
 
 /// A BERT tokenizer. Clones are cheap.
@@ -55,6 +59,7 @@ pub struct BertTokenizer {
     normalizer: BertNormalizer,
     /// Tokens by id.
     vocabulary: Arc<[String]>,
+    cutter: Arc<Cutter>,
     /// Tells this tokenizer from every other of the process; clones share it, as they share everything.
     instance: u64,
 }
@@ -94,11 +99,13 @@ impl BertTokenizer {
             sep: id("[SEP]")?,
             mask: id("[MASK]")?,
         };
+        let normalizer = files::bert_normalizer(&tokenizer)?;
         static INSTANCES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
             instance: INSTANCES.fetch_add(1, Ordering::Relaxed) + 1,
             special,
-            normalizer: files::bert_normalizer(&tokenizer)?,
+            cutter: Arc::new(Cutter::new(&tokenizer, normalizer)),
+            normalizer,
             vocabulary: entries.into_iter().map(|(token, _)| token).collect(),
             tokenizer: Arc::new(tokenizer),
         })
@@ -216,27 +223,55 @@ impl BertTokenizer {
                 help: format!("allow at least {special}"),
             });
         };
-        let pieces = |text: &str| {
-            let encoding = self.tokenizer.encode_char_offsets(text, false);
-            encoding.map_err(failed("encode a text"))
-        };
-        let truncation = TruncationParams {
-            max_length,
-            ..Default::default()
-        };
-        let (text, pair) =
-            truncate_encodings(pieces(text)?, pair.map(pieces).transpose()?, &truncation)
-                .map_err(failed("cut a text"))?;
+        let mut first = self.pieces(text, max_length)?;
+        let mut second = pair.map(|pair| self.pieces(pair, max_length)).transpose()?;
+        let truncated = first.tokens() + second.as_ref().map_or(0, Pieces::tokens) > max_length;
+        if truncated {
+            let kept = match (pair, &second) {
+                (Some(pair), Some(second)) => {
+                    let mut tokens = (first.tokens(), second.tokens());
+                    let both = tokens.0.min(tokens.1) > max_length;
+                    if both && !max_length.is_multiple_of(2) {
+                        // Which of the two is longer the beginnings do not say.
+                        tokens = (first.all(self, text)?, second.all(self, pair)?);
+                    }
+                    longest_first(tokens.0, tokens.1, max_length)
+                }
+                _ => (max_length, 0),
+            };
+            first.truncate(kept.0);
+            if let Some(second) = &mut second {
+                second.truncate(kept.1);
+            }
+        }
+        let second = second.map(|second| second.encoding);
         let encoding = self
             .tokenizer
-            .post_process(text, pair, true)
+            .post_process(first.encoding, second, true)
             .map_err(failed("encode a text"))?;
         Ok(Encoding {
             input_ids: encoding.get_ids().to_vec(),
             token_type_ids: encoding.get_type_ids().iter().map(|&id| id as u8).collect(),
             offsets: encoding.get_offsets().to_vec(),
             words: encoding.get_word_ids().to_vec(),
+            truncated,
         })
+    }
+
+    /// The tokens of a text, without special ones; of a long text those of a beginning that has more than `most`.
+    fn pieces(&self, text: &str, most: usize) -> Result<Pieces> {
+        let mut words = most;
+        loop {
+            let shown = self.cutter.beginning(text, words);
+            let encoding = self.tokenizer.encode_char_offsets(shown, false);
+            let encoding = encoding.map_err(failed("encode a text"))?;
+            if shown.len() == text.len() || encoding.len() > most {
+                let bytes = shown.len();
+                return Ok(Pieces { encoding, bytes });
+            }
+            // It has words that the normaliser leaves nothing of, or that are one added token together.
+            words = words.saturating_mul(4).max(1);
+        }
     }
 
     /// Ids as text, pieces joined, special tokens left out.
@@ -247,6 +282,37 @@ impl BertTokenizer {
         self.tokenizer
             .decode(ids, true)
             .map_err(failed("decode ids"))
+    }
+}
+
+/// Tokens of the beginning of a text.
+struct Pieces {
+    encoding: tokenizers::Encoding,
+    /// Bytes of the beginning.
+    bytes: usize,
+}
+
+impl Pieces {
+    fn tokens(&self) -> usize {
+        self.encoding.len()
+    }
+
+    /// How many tokens all of the text has, a part at a time.
+    fn all(&self, tokenizer: &BertTokenizer, text: &str) -> Result<usize> {
+        const PART: usize = 1 << 12;
+        let (mut tokens, mut rest) = (self.tokens(), &text[self.bytes..]);
+        while !rest.is_empty() {
+            let part = tokenizer.cutter.beginning(rest, PART);
+            let encoding = tokenizer.tokenizer.encode_fast(part, false);
+            tokens += encoding.map_err(failed("encode a text"))?.len();
+            rest = &rest[part.len()..];
+        }
+        Ok(tokens)
+    }
+
+    fn truncate(&mut self, tokens: usize) {
+        let end = TruncationDirection::Right;
+        self.encoding.truncate(tokens, 0, end);
     }
 }
 

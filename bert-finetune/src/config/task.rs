@@ -74,7 +74,7 @@ pub enum TaskConfig {
         context: Option<String>,
         /// The key of the array of choices, or the columns they stand in, separated by commas.
         choices: String,
-        /// The right one: its number from 0, its letter, or its text.
+        /// The right one: its text, its number from 0, or its letter.
         label: String,
     },
 }

@@ -1,89 +1,77 @@
 //! Rows of any file that people bring: tables, JSON Lines, plain text, or lines typed as one goes.
 
-use std::io::BufRead;
 use std::path::Path;
 
-use bert_core::error::{Error, Result};
+use bert_core::error::Result;
 use serde_json::{Map, Value};
 
+use super::lines::Lines;
 use super::open::open;
 use super::table::{Row, TableFormat, rows};
 
-/// An iterator over the rows of a file. After an [`Error::Data`] it goes on with the next row.
+/// An iterator over the rows of a file. After an [`Error::Data`](bert_core::error::Error::Data) it goes on with the next row.
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 
 /// The rows of a file: `.jsonl`, `.csv`, `.tsv`, each also `.gz`; of any other name a line is a text, which is put under
 /// the key `text`, and of `-`, the standard input, a text or an object of JSON. Empty lines are no rows.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be opened, and what its header gives.
+/// [`Error::Io`](bert_core::error::Error::Io) where the file cannot be opened, and what its header gives.
 pub fn read(path: &Path, text: &str) -> Result<Records<Row>> {
     if let Some(format) = TableFormat::of(path) {
         return Ok(Box::new(rows(path, format)?));
     }
-    Ok(Box::new(Lines {
-        path: path.to_path_buf(),
-        lines: open(path)?,
-        number: 0,
+    Ok(Box::new(Texts {
+        lines: Lines::new(path, open(path)?),
         text: text.to_string(),
         objects: path == Path::new("-"),
-        failed: false,
     }))
 }
 
-struct Lines {
-    path: std::path::PathBuf,
-    lines: Box<dyn BufRead + Send>,
-    number: u64,
+/// Lines that are texts.
+struct Texts {
+    lines: Lines,
     text: String,
     /// Whether a line may be an object of JSON.
     objects: bool,
-    failed: bool,
 }
 
-impl Iterator for Lines {
+impl Iterator for Texts {
     type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Result<Row>> {
-        let mut line = Vec::new();
-        while !self.failed {
-            line.clear();
-            self.number += 1;
-            match self.lines.read_until(b'\n', &mut line) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(Error::io("read", &self.path)(error)));
-                }
+        loop {
+            let line = self.lines.read()?;
+            let number = self.lines.number();
+            let row = line.and_then(|line| {
+                let line = self.lines.text(number, line)?;
+                self.row(number, line.trim())
+            });
+            if let Some(row) = row.transpose() {
+                return Some(row);
             }
-            let row = match std::str::from_utf8(&line) {
-                Ok(line) if line.trim().is_empty() => continue,
-                Ok(line) => self.row(line.trim()),
-                Err(_) => Err("it is not UTF-8".to_string()),
-            };
-            return Some(row.map_err(|problem| Error::Data {
-                path: self.path.clone(),
-                line: Some(self.number),
-                problem,
-                help: "give a text or an object of JSON a line".into(),
-            }));
         }
-        None
     }
 }
 
-impl Lines {
-    fn row(&self, line: &str) -> std::result::Result<Row, String> {
+impl Texts {
+    /// `None` of an empty line.
+    fn row(&self, number: u64, line: &str) -> Result<Option<Row>> {
+        if line.is_empty() {
+            return Ok(None);
+        }
         let fields = if self.objects && line.starts_with('{') {
-            serde_json::from_str(line).map_err(|error| error.to_string())?
+            serde_json::from_str(line).map_err(|error| {
+                let help = "give a text or an object of JSON a line";
+                self.lines.error(number, error.to_string(), help)
+            })?
         } else {
             Map::from_iter([(self.text.clone(), Value::from(line))])
         };
-        Ok(Row {
-            line: self.number,
-            fields,
-        })
+        Ok(Some(Row {
+            line: number,
+            fields: fields.into(),
+        }))
     }
 }
 
@@ -91,16 +79,16 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn lines(path: &Path, objects: bool) -> Vec<Result<Row>> {
-        let lines = Lines {
-            path: path.to_path_buf(),
-            lines: open(path).unwrap(),
-            number: 0,
-            text: "t".into(),
+    fn texts(path: &Path, objects: bool, limit: usize) -> Vec<Result<Row>> {
+        let mut lines = Lines::new(path, open(path).unwrap());
+        lines.limit = limit;
+        let text = "t".into();
+        let texts = Texts {
+            lines,
+            text,
             objects,
-            failed: false,
         };
-        lines.collect()
+        texts.collect()
     }
 
     #[test]
@@ -108,17 +96,30 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lines.txt");
         std::fs::write(&path, "one text\n\n{\"t\": \"two\"}\n{broken\nthree").unwrap();
-        let texts = |rows: &[Result<Row>]| -> Vec<String> {
+        let content = |rows: &[Result<Row>]| -> Vec<String> {
             let rows = rows.iter().flatten();
             rows.map(|row| row.text("t").unwrap().to_string()).collect()
         };
-        let typed = lines(&path, true);
-        assert_eq!(texts(&typed), ["one text", "two", "three"]);
+        let typed = texts(&path, true, 99);
+        assert_eq!(content(&typed), ["one text", "two", "three"]);
         let error = typed[2].as_ref().unwrap_err().to_string();
         assert!(error.contains("lines.txt:4"), "{error}");
         // In a file of texts, braces are text.
-        let plain = lines(&path, false);
+        let plain = texts(&path, false, 99);
         let expected = ["one text", "{\"t\": \"two\"}", "{broken", "three"];
-        assert_eq!(texts(&plain), expected);
+        assert_eq!(content(&plain), expected);
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_and_one_that_is_not_utf_8_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lines.txt");
+        std::fs::write(&path, b"one\nfar too long a line\n\xff\ntwo\n").unwrap();
+        let rows = texts(&path, false, 9);
+        let message = |row: usize| rows[row].as_ref().unwrap_err().to_string();
+        assert_eq!(rows.len(), 4);
+        assert!(message(1).ends_with("lines.txt:2: the record here has more than 9 bytes"));
+        assert!(message(2).contains("lines.txt:3: this is not UTF-8"));
+        assert_eq!(rows[3].as_ref().unwrap().line, 4);
     }
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bert_core::error::{Error, Result};
 
-/// No record of text is this long: a file that has one is of another kind, or has lost a quote.
-pub(crate) const RECORD_LIMIT: usize = 64 << 20;
+/// No record of text is this long: a file that has one is of another kind, or has lost a quote. Read as JSON
+/// it may take 40 times its size in memory.
+pub(crate) const RECORD_LIMIT: usize = 8 << 20;
 
 /// The lines of one file, as bytes with their line ends.
 pub(crate) struct Lines {

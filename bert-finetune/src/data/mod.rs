@@ -6,6 +6,7 @@
 //! | `lines.rs` | lines with their numbers, of bounded length |
 //! | `cells.rs` | the cells of one CSV or TSV record |
 //! | `message.rs` | file content as it is shown in messages, and the nearest name |
+//! | `characters.rs` | places in a text, counted in characters |
 //! | [`table`] | rows of JSON Lines, CSV and TSV |
 //! | [`input`] | rows of any file, plain lines included |
 //! | [`conll`] | sentences of words and tags, in columns |
@@ -13,11 +14,12 @@
 //! | [`labels`] | label names and their numbers |
 //! | [`split`] | which rows are held out for validation |
 //!
-//! [`table`] and [`conll`] hold one record in memory, and refuse one of more than 64 MiB. After an error that
+//! [`table`], [`input`] and [`conll`] hold one record in memory, and refuse one of more than 8 MiB. After an error that
 //! concerns one record they go on with the next, so that a caller can count and skip; after an error
 //! of the operating system they end.
 
 mod cells;
+pub(crate) mod characters;
 pub mod conll;
 pub mod input;
 pub mod labels;

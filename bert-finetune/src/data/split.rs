@@ -82,10 +82,10 @@ mod tests {
     fn rows_of_a_key_are_held_out_together_and_others_as_they_would_be_alone() {
         let alone = hold_out((0..100).map(|_| None::<u8>), 0.1, 3);
         assert_eq!(alone, split(100, 0.1, 3).1);
-        let key = |row: usize| (row % 4 != 0).then_some(row / 10);
+        let key = |row: usize| (!row.is_multiple_of(4)).then_some(row / 10);
         let held_out = hold_out((0..100).map(key), 0.3, 3);
         assert!(!held_out.is_empty() && held_out.len() < 100);
-        for row in (0..100).filter(|row| row % 4 != 0) {
+        for row in (0..100_usize).filter(|row| !row.is_multiple_of(4)) {
             let others = (0..100).filter(|other| key(*other) == key(row));
             assert!(
                 others

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::characters::Characters;
 use super::message::quoted;
 use super::open::open;
 use bert_core::error::{Error, Result};
@@ -38,6 +39,14 @@ pub struct Answer {
     pub text: String,
     /// Where it begins: Unicode scalar values into the context, counted from 0.
     pub start: usize,
+}
+
+impl Answer {
+    /// Where it begins and ends, as far as places can be counted.
+    pub fn place(&self) -> (usize, usize) {
+        let length = self.text.chars().count();
+        (self.start, self.start.saturating_add(length))
+    }
 }
 
 /// What a file holds.
@@ -165,11 +174,12 @@ fn checked(path: &Path, text: &str, file: RawFile<'_>) -> SquadFile {
     let articles = file.data.into_iter();
     for paragraph in articles.flat_map(|article| article.paragraphs) {
         let context: Arc<str> = paragraph.context.into();
+        let characters = Characters::new(&context);
         for raw in paragraph.qas {
             let line = position.line_of(&raw);
             let id = raw.id.to_string();
             let answers = if seen.insert(id.clone()) {
-                usable_answers(&context, &raw)
+                usable_answers(&characters, &raw)
             } else {
                 Err((
                     "another question has the same id".into(),
@@ -201,9 +211,9 @@ fn checked(path: &Path, text: &str, file: RawFile<'_>) -> SquadFile {
     }
 }
 
-fn usable_answers(context: &str, raw: &RawQuestion<'_>) -> Result<Vec<Answer>, Fault> {
+fn usable_answers(context: &Characters<'_>, raw: &RawQuestion<'_>) -> Result<Vec<Answer>, Fault> {
     let fault = |problem: &str, help: &str| Err((problem.to_owned(), help.to_owned()));
-    if context.trim().is_empty() {
+    if context.text().trim().is_empty() {
         return fault("its context is empty", "remove the paragraph");
     }
     if raw.question.trim().is_empty() {
@@ -228,7 +238,7 @@ fn usable_answers(context: &str, raw: &RawQuestion<'_>) -> Result<Vec<Answer>, F
     }
 }
 
-fn located(context: &str, answer: &RawAnswer) -> Result<Answer, Fault> {
+fn located(context: &Characters<'_>, answer: &RawAnswer) -> Result<Answer, Fault> {
     let text = &answer.text;
     if text.is_empty() {
         return Err((
@@ -237,8 +247,7 @@ fn located(context: &str, answer: &RawAnswer) -> Result<Answer, Fault> {
         ));
     }
     if let Ok(start) = usize::try_from(answer.answer_start)
-        && let Some((at, _)) = context.char_indices().nth(start)
-        && context[at..].starts_with(text)
+        && context.from(start).starts_with(text)
     {
         let text = text.clone();
         return Ok(Answer { text, start });
@@ -248,13 +257,16 @@ fn located(context: &str, answer: &RawAnswer) -> Result<Answer, Fault> {
         quoted(text),
         answer.answer_start
     );
-    let mut places = context.match_indices(text.as_str()).map(|(at, _)| at);
+    let mut places = context
+        .text()
+        .match_indices(text.as_str())
+        .map(|(at, _)| at);
     let help = match (places.next(), places.next()) {
         (None, _) => "the context has this text nowhere: correct the answer".into(),
         (Some(at), None) => format!(
             "the context has this text once, at character {}: correct `answer_start`, which counts \
              characters from 0, not bytes",
-            context[..at].chars().count()
+            context.number_at(at)
         ),
         _ => "the context has this text at several other places: correct `answer_start`, which \
               counts characters from 0, not bytes"

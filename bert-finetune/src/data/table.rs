@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -18,7 +19,38 @@ pub struct Row {
     /// The line where it begins, counted from 1.
     pub line: u64,
     /// Its fields in the order of the file. The cells of CSV and TSV are strings.
-    pub fields: Map<String, Value>,
+    pub fields: Fields,
+}
+
+/// Named fields, in order. Rows of one table share the names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fields(Vec<(Arc<str>, Value)>);
+
+impl Fields {
+    /// The field of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let mut fields = self.0.iter();
+        fields
+            .find(|(own, _)| **own == *name)
+            .map(|(_, value)| value)
+    }
+
+    /// Whether there is a field of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(object: Map<String, Value>) -> Self {
+        let fields = object.into_iter();
+        Self(fields.map(|(name, value)| (name.into(), value)).collect())
+    }
 }
 
 impl Row {
@@ -29,7 +61,7 @@ impl Row {
 
     /// The error for a field that should be there as text and is not.
     pub fn missing(&self, path: &Path, key: &str) -> Error {
-        let names = || self.fields.keys().map(String::as_str);
+        let names = || self.fields.names();
         let key_shown = quoted(key);
         let (problem, help) = if let Some(value) = self.fields.get(key) {
             (
@@ -41,7 +73,7 @@ impl Row {
                 format!("there is no {key_shown} among {}", listed(names())),
                 format!("did you mean {}?", quoted(near)),
             )
-        } else if self.fields.is_empty() {
+        } else if names().next().is_none() {
             (
                 format!("there is no {key_shown}, the row is empty"),
                 "remove the row or give it its fields".into(),
@@ -100,8 +132,8 @@ pub struct Rows {
     path: PathBuf,
     format: TableFormat,
     lines: Lines,
-    /// Empty for JSON Lines.
-    header: Vec<String>,
+    /// The names of the columns; `None` for one without a name. Empty for JSON Lines.
+    header: Vec<Option<Arc<str>>>,
 }
 
 impl Rows {
@@ -141,7 +173,8 @@ impl Rows {
         if let Some((problem, help)) = header_problem(&header) {
             return Err(rows.lines.error(line, problem, help));
         }
-        rows.header = header;
+        let named = |name: String| (!name.trim().is_empty()).then(|| name.into());
+        rows.header = header.into_iter().map(named).collect();
         Ok(rows)
     }
 
@@ -177,7 +210,10 @@ impl Rows {
         let line = self.lines.number();
         let text = self.lines.text(line, bytes)?;
         match serde_json::from_str(&text) {
-            Ok(Value::Object(fields)) => Ok(Row { line, fields }),
+            Ok(Value::Object(object)) => Ok(Row {
+                line,
+                fields: object.into(),
+            }),
             Ok(other) => {
                 let problem = format!("the line is {}, not a JSON object", kind(&other));
                 Err(self.lines.error(line, problem, HELP))
@@ -252,9 +288,12 @@ impl Rows {
             return Err(self.lines.error(line, problem, help));
         }
         let cells = cells.into_iter().map(Value::String);
-        let named = self.header.iter().cloned().zip(cells);
-        let fields = named.filter(|(name, _)| !name.trim().is_empty()).collect();
-        Ok(Row { line, fields })
+        let named = self.header.iter().zip(cells);
+        let named = named.filter_map(|(name, cell)| Some((name.clone()?, cell)));
+        Ok(Row {
+            line,
+            fields: Fields(named.collect()),
+        })
     }
 }
 

@@ -19,6 +19,9 @@ use crate::tasks::encoder::Encoder;
 /// Beside the files that transformers knows: how rows are read.
 const FILE: &str = "finetune.json";
 
+/// A sequence that says something: `[CLS]`, a token, `[SEP]`.
+const LEAST_TOKENS: usize = 3;
+
 /// How a model was fine-tuned, as far as its use asks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
@@ -57,13 +60,26 @@ impl FineTuned {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let config = read_config(path)?;
         let mut head = read_head(path)?;
+        name_outputs(&mut head, &config, path)?;
         let settings = match path.join(FILE) {
             file if file.is_file() => from_value(&file.display().to_string(), read_value(&file)?)?,
             _ => Settings {
-                task: task_of(&mut head, path)?,
+                task: task_of(&head, path)?,
                 max_seq_length: config.max_position_embeddings,
             },
         };
+        let tokens = settings.max_seq_length.min(config.max_position_embeddings);
+        if tokens < LEAST_TOKENS {
+            return Err(Error::Weights {
+                path: path.to_path_buf(),
+                problem: format!(
+                    "its sequences have {tokens} tokens at most, [CLS], a token of text and [SEP] are {LEAST_TOKENS}"
+                ),
+                help: format!(
+                    "give a model of more positions, and a max_seq_length of {LEAST_TOKENS} or more in {FILE}"
+                ),
+            });
+        }
         let tokenizer = BertTokenizer::load(path)?;
         tokenizer.check_fits(config.vocab_size)?;
         Ok(Self {
@@ -81,10 +97,10 @@ impl FineTuned {
         opened.settings.task = overridden(&opened.settings.task, args)?;
         if let Some(tokens) = args.max_seq_length {
             let positions = opened.config.max_position_embeddings;
-            if tokens < 3 || tokens > positions {
+            if tokens < LEAST_TOKENS || tokens > positions {
                 return Err(usage(
                     format!(
-                        "--max-seq-length {tokens} is not in 3 to the model's {positions} positions"
+                        "--max-seq-length {tokens} is not in {LEAST_TOKENS} to the model's {positions} positions"
                     ),
                     "give another",
                 ));
@@ -100,21 +116,15 @@ impl FineTuned {
     }
 }
 
-/// The task that a model of transformers does, by its class; labels without names get transformers' own.
-fn task_of(head: &mut Head, path: &Path) -> Result<TaskConfig> {
+/// The task that a model of transformers does, by its class.
+fn task_of(head: &Head, path: &Path) -> Result<TaskConfig> {
     let kind = match head.architecture.as_str() {
-        "BertForSequenceClassification" => {
-            name_outputs(head, path)?;
-            match (head.problem_type, head.labels.len()) {
-                (Some(ProblemType::MultiLabel), _) => "multi_label",
-                (Some(ProblemType::Regression), _) | (None, 1) => "regression",
-                _ => "classification",
-            }
-        }
-        "BertForTokenClassification" => {
-            name_outputs(head, path)?;
-            "tokens"
-        }
+        "BertForSequenceClassification" => match (head.problem_type, head.labels.len()) {
+            (Some(ProblemType::MultiLabel), _) => "multi_label",
+            (Some(ProblemType::Regression), _) | (None, 1) => "regression",
+            _ => "classification",
+        },
+        "BertForTokenClassification" => "tokens",
         "BertForQuestionAnswering" => "question_answering",
         "BertForMultipleChoice" => "multiple_choice",
         "" => {
@@ -137,15 +147,50 @@ fn task_of(head: &mut Head, path: &Path) -> Result<TaskConfig> {
     from_value("defaults", json!({ "type": kind }))
 }
 
-/// Gives outputs that `config.json` does not name transformers' names, `LABEL_0` and on.
-fn name_outputs(head: &mut Head, path: &Path) -> Result<()> {
+/// Gives the outputs of a classifier that `config.json` does not name transformers' names, `LABEL_0` and on, and refuses one
+/// that has not as many outputs as names.
+fn name_outputs(head: &mut Head, config: &BertConfig, path: &Path) -> Result<()> {
+    let classifiers = [
+        "BertForSequenceClassification",
+        "BertForTokenClassification",
+    ];
+    if !classifiers.contains(&head.architecture.as_str()) {
+        return Ok(());
+    }
+    let checkpoint = Checkpoint::open(path)?;
+    let wrong = |problem: String| Error::Weights {
+        path: checkpoint.path().to_path_buf(),
+        problem,
+        help: "check that the directory holds a whole model of this configuration".into(),
+    };
+    // Its values lie in the file, so that names for them are no more than fit there.
+    let outputs = match checkpoint.shape("classifier.weight") {
+        Some([outputs, hidden]) if *outputs > 0 && *hidden == config.hidden_size => *outputs,
+        Some(shape) => {
+            let hidden = config.hidden_size;
+            let problem = format!("tensor classifier.weight is {shape:?}, not [outputs, {hidden}]");
+            return Err(wrong(problem));
+        }
+        None => return Err(wrong("tensor classifier.weight is missing".into())),
+    };
+    match checkpoint.shape("classifier.bias") {
+        Some(shape) if *shape == [outputs] => {}
+        Some(shape) => {
+            let problem = format!("tensor classifier.bias is {shape:?}, not [{outputs}]");
+            return Err(wrong(problem));
+        }
+        None => return Err(wrong("tensor classifier.bias is missing".into())),
+    }
     if head.labels.is_empty() {
-        let checkpoint = Checkpoint::open(path)?;
-        let outputs = checkpoint
-            .shape("classifier.bias")
-            .and_then(|s| s.first().copied());
-        let names = (0..outputs.unwrap_or(0)).map(|output| format!("LABEL_{output}"));
+        let names = (0..outputs).map(|output| format!("LABEL_{output}"));
         head.labels = names.collect();
+    }
+    if head.labels.len() != outputs {
+        let problem = format!(
+            "its classifier has {outputs} outputs, config.json names {}",
+            head.labels.len()
+        );
+        return Err(wrong(problem));
     }
     Ok(())
 }

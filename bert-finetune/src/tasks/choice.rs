@@ -18,7 +18,7 @@ use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::TaskConfig;
 use crate::data::input::{Records, read};
 use crate::data::table::Row;
-use crate::examples::{Example, Target};
+use crate::examples::{Example, Sequence, Target};
 use crate::model::{HeadKind, LossKind};
 
 /// Choosing an answer.
@@ -29,10 +29,23 @@ pub struct ChoiceTask;
 #[derive(Debug, Clone)]
 pub struct Record {
     origin: Origin,
-    sequences: Vec<Input>,
-    choices: Vec<String>,
+    asked: Asked,
     gold: Option<usize>,
 }
+
+#[derive(Debug, Clone)]
+enum Asked {
+    Texts {
+        question: String,
+        context: Option<String>,
+        choices: Vec<String>,
+    },
+    /// A sequence for each choice.
+    Ids(Vec<Input>),
+}
+
+/// A row with more choices is another kind of row: each of them is computed with the question and its context.
+const MOST_CHOICES: usize = 1000;
 
 impl Record {
     fn new(config: &TaskConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
@@ -46,41 +59,79 @@ impl Record {
             unreachable!("{} has a task of its own", config.name());
         };
         let origin = Origin::of(path, row);
-        let (choices, sequences) = if row.fields.contains_key("input_ids") {
-            (Vec::new(), ids(row, path)?)
+        let asked = if row.fields.has("input_ids") {
+            Asked::Ids(ids(row, path)?)
         } else {
             let choices = texts(row, path, choices)?;
-            let question = not_empty(row, path, question)?;
+            let question = not_empty(row, path, question)?.to_string();
             let context = context.as_ref().map(|key| not_empty(row, path, key));
-            let context = context.transpose()?;
-            let sequences = choices.iter().map(|choice| match context {
-                Some(context) => Input::Text(context.into(), Some(format!("{question} {choice}"))),
-                None => Input::Text(question.into(), Some(choice.clone())),
-            });
-            let sequences = sequences.collect();
-            (choices, sequences)
+            Asked::Texts {
+                question,
+                context: context.transpose()?.map(str::to_string),
+                choices,
+            }
         };
-        if sequences.len() < 2 {
-            let problem = format!("{} choice(s)", sequences.len());
-            return Err(origin.error(problem, "give at least two"));
+        let count = asked.count();
+        if !(2..=MOST_CHOICES).contains(&count) {
+            let help = format!("give at least two, and at most {MOST_CHOICES}");
+            return Err(origin.error(format!("{count} choice(s)"), help));
         }
         let value = row::gold(row, path, label, gold)?;
         let value = value.map(|value| {
-            chosen(value, &choices)
-                .filter(|&choice| choice < sequences.len())
+            chosen(value, asked.choices())
+                .filter(|&choice| choice < count)
                 .ok_or_else(|| {
                     origin.error(
                         format!("\"{label}\" is {value}, which is none of the choices"),
-                        "give the number of the right choice, from 0, its letter, or its text",
+                        "give the text of the right choice, its number, from 0, or its letter",
                     )
                 })
         });
         Ok(Self {
             gold: value.transpose()?,
             origin,
-            sequences,
-            choices,
+            asked,
         })
+    }
+}
+
+impl Asked {
+    /// The texts of the choices; none where they are ids.
+    fn choices(&self) -> &[String] {
+        match self {
+            Self::Texts { choices, .. } => choices,
+            Self::Ids(_) => &[],
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Texts { choices, .. } => choices.len(),
+            Self::Ids(sequences) => sequences.len(),
+        }
+    }
+
+    /// The sequence of each choice.
+    fn sequences(&self, encoder: &Encoder, origin: &Origin) -> Result<Vec<Sequence>> {
+        match self {
+            Self::Texts {
+                question,
+                context,
+                choices,
+            } => {
+                let sequence = |choice: &String| match context {
+                    Some(context) => {
+                        encoder.text(context, Some(&format!("{question} {choice}")), origin)
+                    }
+                    None => encoder.text(question, Some(choice), origin),
+                };
+                choices.iter().map(sequence).collect()
+            }
+            Self::Ids(sequences) => {
+                let sequences = sequences.iter();
+                sequences.map(|ids| encoder.sequence(ids, origin)).collect()
+            }
+        }
     }
 }
 
@@ -124,21 +175,25 @@ fn ids(row: &Row, path: &Arc<Path>) -> Result<Vec<Input>> {
         }
         let row = Row {
             line: row.line,
-            fields: of_choice,
+            fields: of_choice.into(),
         };
         row::input(&row, path, "", None)
     };
     all.into_iter().enumerate().map(one).collect()
 }
 
-/// Which choice a label means.
-fn chosen(value: &Value, choices: &[String]) -> Option<usize> {
-    let text = row::label(value)?;
-    if let Ok(number) = text.parse() {
-        return Some(number);
+/// Which choice a label means: a number of JSON by its number; a string by the text of a choice, then as a number, then as
+/// a letter. The cells of a table are strings.
+fn chosen(label: &Value, choices: &[String]) -> Option<usize> {
+    if let Value::Number(number) = label {
+        return usize::try_from(number.as_u64()?).ok();
     }
+    let text = row::label(label)?;
     if let Some(place) = choices.iter().position(|choice| choice.trim() == text) {
         return Some(place);
+    }
+    if let Ok(number) = text.parse() {
+        return Some(number);
     }
     match text.as_bytes() {
         [letter] if letter.is_ascii_alphabetic() => {
@@ -185,9 +240,8 @@ impl Task for ChoiceTask {
     }
 
     fn encode(&self, encoder: &Encoder, record: &Record) -> Result<(Vec<Example>, ())> {
-        let sequences = record.sequences.iter();
-        let sequences = sequences.map(|input| encoder.sequence(input, &record.origin));
-        let rows = record.sequences.len();
+        let sequences = record.asked.sequences(encoder, &record.origin)?;
+        let rows = sequences.len();
         let target = record.gold.map(|gold| {
             let mut values = vec![0.0; rows];
             values[gold] = 1.0;
@@ -198,7 +252,7 @@ impl Task for ChoiceTask {
             }
         });
         let example = Example {
-            sequences: sequences.collect::<Result<_>>()?,
+            sequences,
             tokens: Vec::new(),
             rows,
             target,
@@ -215,7 +269,7 @@ impl Task for ChoiceTask {
             json.insert("id".into(), id.clone());
         }
         json.insert("choice".into(), json!(best));
-        let text = record.choices.get(best);
+        let text = record.asked.choices().get(best);
         if let Some(text) = text {
             json.insert("text".into(), json!(text));
         }
@@ -262,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_a_number_a_letter_or_a_text() {
+    fn a_label_is_a_text_a_number_or_a_letter() {
         let choices = ["red", "B", "7 up"].map(String::from);
         let chosen = |value: Value| chosen(&value, &choices);
         assert_eq!(chosen(json!(2)), Some(2));
@@ -272,5 +326,41 @@ mod tests {
         // A text that is a choice is that choice before it is a letter.
         assert_eq!(chosen(json!("B")), Some(1));
         assert_eq!(chosen(json!("green")), None);
+        assert_eq!(chosen(json!(1.5)), None);
+    }
+
+    #[test]
+    fn a_label_that_is_the_text_of_a_choice_is_no_number_unless_json_says_so() {
+        let choices = ["2", "3", "1"].map(String::from);
+        assert_eq!(chosen(&json!("1"), &choices), Some(2));
+        assert_eq!(chosen(&json!("0"), &choices), Some(0));
+        assert_eq!(chosen(&json!(1), &choices), Some(1));
+    }
+
+    #[test]
+    fn a_row_of_thousands_of_choices_is_refused() {
+        let config = TaskConfig::MultipleChoice {
+            question: "question".into(),
+            context: None,
+            choices: "choices".into(),
+            label: "label".into(),
+        };
+        let path: Arc<Path> = Path::new("f.jsonl").into();
+        let record = |choices: usize| {
+            let row = json!({"question": "q", "choices": vec!["c"; choices], "label": 0});
+            let Value::Object(fields) = row else {
+                unreachable!("it is an object");
+            };
+            let row = Row {
+                line: 3,
+                fields: fields.into(),
+            };
+            Record::new(&config, &path, &row, true)
+        };
+        assert!(record(1000).is_ok());
+        for choices in [1, 1001] {
+            let error = record(choices).unwrap_err().to_string();
+            assert_eq!(error, format!("f.jsonl:3: {choices} choice(s)"));
+        }
     }
 }

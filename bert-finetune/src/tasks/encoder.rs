@@ -58,17 +58,30 @@ impl Encoder {
         }
     }
 
-    fn text(&self, text: &str, pair: Option<&str>, origin: &Origin) -> Result<Sequence> {
-        if pair.is_some() && self.token_types < 2 {
-            let help = "start from a model that was trained on pairs";
-            return Err(origin.error("the model has one token type only, a pair takes two", help));
+    /// Refuses the second text of a pair where the model has no token type for it.
+    ///
+    /// # Errors
+    /// [`bert_core::error::Error::Data`] at the row.
+    pub fn check_pairs(&self, origin: &Origin) -> Result<()> {
+        if self.token_types >= 2 {
+            return Ok(());
         }
-        let mut encoding = self.tokenizer.encode(text, pair)?;
-        if encoding.input_ids.len() > self.max_tokens {
+        let problem = "the model has one token type only (type_vocab_size), a pair takes two";
+        Err(origin.error(problem, "start from a model that was trained on pairs"))
+    }
+
+    /// The sequence of a text or a pair, cut and counted where it is too long.
+    ///
+    /// # Errors
+    /// What is wrong with the row.
+    pub fn text(&self, text: &str, pair: Option<&str>, origin: &Origin) -> Result<Sequence> {
+        if pair.is_some() {
+            self.check_pairs(origin)?;
+        }
+        let tokenizer = &self.tokenizer;
+        let encoding = tokenizer.encode_truncated(text, pair, self.max_tokens)?;
+        if encoding.truncated {
             self.count_truncated();
-            encoding = self
-                .tokenizer
-                .encode_truncated(text, pair, self.max_tokens)?;
         }
         Ok(sequence_of(&encoding))
     }
@@ -103,5 +116,55 @@ pub fn sequence_of(encoding: &Encoding) -> Sequence {
     Sequence {
         input_ids: encoding.input_ids.clone(),
         token_type_ids: encoding.token_type_ids.clone(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+
+    use bert_core::config::from_value;
+    use serde_json::json;
+
+    use super::*;
+
+    /// An encoder for a model of so many positions and token types.
+    pub(in crate::tasks) fn encoder(positions: usize, token_types: usize) -> Encoder {
+        let fixture = "../bert-core/tests/golden/tokenizers/uncased";
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
+        let tokenizer = BertTokenizer::load(&fixture).unwrap();
+        let sizes = json!({
+            "vocab_size": tokenizer.vocab_size(), "hidden_size": 6, "num_hidden_layers": 1, "num_attention_heads": 1,
+            "max_position_embeddings": positions, "type_vocab_size": token_types,
+        });
+        let config = from_value("test", sizes).unwrap();
+        Encoder::new(tokenizer, &config, positions)
+    }
+
+    pub(in crate::tasks) fn origin() -> Origin {
+        Origin {
+            path: Path::new("f.jsonl").into(),
+            line: Some(3),
+            id: None,
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut_and_counted_once() {
+        let encoder = encoder(7, 2);
+        for (text, tokens, truncated) in [("a b c d e", 7, 0), ("a b c d e f", 7, 1), ("a", 3, 1)] {
+            let sequence = encoder.text(text, None, &origin()).unwrap();
+            assert_eq!(sequence.input_ids.len(), tokens, "{text}");
+            assert_eq!(encoder.truncated(), truncated, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pair_needs_two_token_types() {
+        let encoder = encoder(9, 1);
+        assert!(encoder.text("a", None, &origin()).is_ok());
+        let error = encoder.text("a", Some("b"), &origin()).unwrap_err();
+        assert!(error.to_string().contains("f.jsonl:3: "), "{error}");
+        assert!(error.to_string().contains("type_vocab_size"), "{error}");
     }
 }

@@ -17,10 +17,10 @@ use serde_json::{Map, Value, json};
 use super::encoder::Encoder;
 use super::row::Input;
 use super::targets::Classes;
-use super::tokens::Characters;
 use super::windows::{has_most_context, passage_windows};
 use super::{Answer, Report, Scorer, Task, higher};
 use crate::config::TaskConfig;
+use crate::data::characters::Characters;
 use crate::data::input::{Records, read};
 use crate::data::squad;
 use crate::examples::{Example, Sequence, Target};
@@ -134,6 +134,7 @@ impl QuestionTask {
         question: &str,
         context: &str,
     ) -> Result<(Vec<Example>, Passage)> {
+        encoder.check_pairs(&record.origin)?;
         let tokenizer = &encoder.tokenizer;
         let special = tokenizer.special();
         let mut query = Vec::new();
@@ -215,7 +216,7 @@ impl QuestionTask {
         places: &[(usize, usize)],
         record: &Record,
     ) -> Result<(usize, usize)> {
-        let (start, end) = (answer.start, answer.start + answer.text.chars().count());
+        let (start, end) = answer.place();
         let within = |(from, to): &(usize, usize)| *to > start && *from < end;
         let first = places.iter().position(within);
         let last = places.iter().rposition(within);
@@ -455,6 +456,7 @@ impl Scorer<QuestionTask> for QuestionScorer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::encoder::tests::{encoder, origin};
     use super::*;
 
     fn task(unanswerable: bool) -> QuestionTask {
@@ -533,5 +535,20 @@ mod tests {
         assert!(!task(true).answers_nothing(Some(&best), 1.5));
         assert!(!task(false).answers_nothing(Some(&best), 9.0));
         assert!(task(false).answers_nothing(None, 0.0));
+    }
+
+    #[test]
+    fn a_model_of_one_token_type_reads_no_passage() {
+        let record = Record {
+            origin: origin(),
+            asked: Asked::Text {
+                question: "who".into(),
+                context: "the miller".into(),
+            },
+            gold: None,
+        };
+        assert!(task(false).encode(&encoder(20, 2), &record).is_ok());
+        let error = task(false).encode(&encoder(20, 1), &record).unwrap_err();
+        assert!(error.to_string().contains("type_vocab_size"), "{error}");
     }
 }

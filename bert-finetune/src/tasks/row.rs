@@ -55,7 +55,7 @@ pub enum Input {
 /// # Errors
 /// [`Error::Data`] where there is none, or it is empty.
 pub fn input(row: &Row, path: &Arc<Path>, text: &str, pair: Option<&str>) -> Result<Input> {
-    if row.fields.contains_key("input_ids") {
+    if row.fields.has("input_ids") {
         return Ok(Input::Ids(ids(row, path)?));
     }
     Ok(Input::Text(
@@ -86,7 +86,9 @@ fn ids(row: &Row, path: &Arc<Path>) -> Result<Sequence> {
         let help = "give {\"input_ids\": [101, …, 102], \"token_type_ids\": [0, …]}; the second may be left out";
         Origin::of(path, row).error(problem, help)
     };
-    let input_ids: Vec<u32> = whole_numbers(&row.fields["input_ids"])
+    let given = row.fields.get("input_ids");
+    let input_ids: Vec<u32> = given
+        .and_then(whole_numbers)
         .filter(|ids| !ids.is_empty())
         .ok_or_else(|| wrong("input_ids is not an array of whole numbers"))?;
     let token_type_ids = match row.fields.get("token_type_ids") {

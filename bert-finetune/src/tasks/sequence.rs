@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
-use super::targets::{ClassTargets, Classes};
+use super::targets::{ClassTargets, Classes, enough_outputs, not_too_many};
 use super::{Answer, Scorer, Task, argmax, higher, lower, softmax};
 use crate::config::TaskConfig;
 use crate::data::input::{Records, read};
@@ -176,6 +176,15 @@ impl SequenceTask {
     }
 }
 
+/// Labels that a task needs to have something to tell apart.
+fn least_labels(config: &TaskConfig) -> usize {
+    match config {
+        TaskConfig::Classification { .. } => 2,
+        TaskConfig::MultiLabel { .. } => 1,
+        _ => 0,
+    }
+}
+
 /// The first few names.
 pub(crate) fn listed(names: &[String]) -> String {
     let mut text = names
@@ -223,12 +232,7 @@ impl Task for SequenceTask {
             .map(String::as_str)
             .collect();
         let labels = Labels::discover(names.iter().copied());
-        let least = match config {
-            TaskConfig::Classification { .. } => 2,
-            TaskConfig::MultiLabel { .. } => 1,
-            _ => 0,
-        };
-        if labels.len() < least {
+        if labels.len() < least_labels(config) {
             return Err(Error::Usage {
                 problem: match labels.names() {
                     [only] => format!("all rows of the training data have the label \"{only}\""),
@@ -237,6 +241,7 @@ impl Task for SequenceTask {
                 help: "give data with at least two labels, or check task.label".into(),
             });
         }
+        not_too_many(&labels, "task.label")?;
         let mut counts = vec![0; labels.len()];
         for label in names.iter().filter_map(|name| labels.get(name)) {
             counts[label] += 1;
@@ -260,6 +265,7 @@ impl Task for SequenceTask {
             problem: format!("the model's labels: {problem}"),
             help: "mend id2label in its config.json".into(),
         })?;
+        enough_outputs(&labels, least_labels(config))?;
         let kind = match config {
             TaskConfig::MultiLabel { threshold, .. } => Kind::Labels {
                 threshold: *threshold,

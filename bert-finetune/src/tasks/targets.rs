@@ -3,7 +3,47 @@
 use bert_core::error::{ConfigProblem, Error, Result};
 
 use crate::config::ClassWeights;
+use crate::data::labels::Labels;
 use crate::examples::Target;
+
+/// Targets and the confusion matrix have a place for each label, or each two: of more labels than this the column is some
+/// other one.
+const MOST_LABELS: usize = 10_000;
+
+/// Refuses labels that are too many to be labels.
+///
+/// # Errors
+/// [`Error::Usage`], with the key that says where they stand.
+pub fn not_too_many(labels: &Labels, key: &str) -> Result<()> {
+    if labels.len() <= MOST_LABELS {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        problem: format!(
+            "the training data have {} different labels, more than {MOST_LABELS}",
+            labels.len()
+        ),
+        help: format!("check {key}: it should name the column of the labels"),
+    })
+}
+
+/// Refuses a head with fewer outputs than the task needs.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn enough_outputs(labels: &Labels, least: usize) -> Result<()> {
+    if labels.len() >= least {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        problem: format!(
+            "the model's classifier has {} named outputs, the task takes at least {least}",
+            labels.len()
+        ),
+        help: "give a model that was fine-tuned for this task, or mend id2label in its config.json"
+            .into(),
+    })
+}
 
 /// How classes become targets.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,5 +177,17 @@ mod tests {
         };
         let error = ClassTargets::new(&classes, &names(), &[1, 1, 1]).unwrap_err();
         assert!(error.to_string().contains("\"d\", only a, b, c"), "{error}");
+    }
+
+    #[test]
+    fn as_many_labels_as_rows_are_refused_with_the_key_of_their_column() {
+        let labels = |count: usize| {
+            let names = (0..count).map(|label| label.to_string());
+            Labels::from_names(names.collect()).unwrap()
+        };
+        assert!(not_too_many(&labels(10_000), "task.label").is_ok());
+        let error = not_too_many(&labels(10_001), "task.label").unwrap_err();
+        assert!(error.to_string().contains("10001 different"), "{error}");
+        assert!(error.help().unwrap().contains("task.label"));
     }
 }

@@ -13,10 +13,11 @@ use serde_json::{Map, Value, json};
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
 use super::sequence::{class_report, listed};
-use super::targets::{ClassTargets, Classes};
+use super::targets::{ClassTargets, Classes, enough_outputs, not_too_many};
 use super::windows::word_windows;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::{Scheme, TaskConfig};
+use crate::data::characters::Characters;
 use crate::data::conll::{Columns, sentences};
 use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
@@ -250,6 +251,7 @@ impl Task for TokenTask {
                 help: "give data with at least two, or check task.tag_column".into(),
             });
         }
+        not_too_many(&labels, "task.tag_column")?;
         let mut counts = vec![0; labels.len()];
         for tag in tags().filter_map(|tag| labels.get(tag)) {
             counts[tag] += 1;
@@ -263,6 +265,7 @@ impl Task for TokenTask {
             problem: format!("the model's labels: {problem}"),
             help: "mend id2label in its config.json".into(),
         })?;
+        enough_outputs(&labels, 1)?;
         let counts = vec![0; labels.len()];
         let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
         Ok(Self::new(labels, targets, Self::scheme(config)))
@@ -305,7 +308,11 @@ impl Task for TokenTask {
         let gold = gold.map(|tags| self.numbers_of(tags, &record.origin));
         let gold = gold.transpose()?;
         let (mut pieces, places) = record.pieces(encoder)?;
-        let room = encoder.max_tokens.saturating_sub(2).max(1);
+        let room = encoder.max_tokens.saturating_sub(2);
+        if room == 0 {
+            let help = "raise training.max_seq_length, or take a model of more positions";
+            return Err(record.origin.error("there is no room for a word", help));
+        }
         for pieces in &mut pieces {
             if pieces.len() > room {
                 pieces.truncate(room);
@@ -424,29 +431,6 @@ impl Task for TokenTask {
     }
 }
 
-/// A text whose places are counted in characters.
-pub(super) struct Characters<'a> {
-    text: &'a str,
-    /// Where in the bytes each character begins, and where the text ends.
-    starts: Vec<usize>,
-}
-
-impl<'a> Characters<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        let starts = text.char_indices().map(|(start, _)| start);
-        Self {
-            text,
-            starts: starts.chain([text.len()]).collect(),
-        }
-    }
-
-    /// The characters `start..end`.
-    pub(super) fn slice(&self, (start, end): (usize, usize)) -> &'a str {
-        let last = self.starts.len() - 1;
-        &self.text[self.starts[start.min(last)]..self.starts[end.min(last)]]
-    }
-}
-
 struct TagScorer {
     task: TokenTask,
     entities: EntityScores,
@@ -498,5 +482,38 @@ impl Scorer<TokenTask> for TagScorer {
             ],
             details,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encoder::tests::{encoder, origin};
+    use super::*;
+
+    fn task(labels: &[&str]) -> Result<TokenTask> {
+        let config = bert_core::config::from_value("test", json!({"type": "tokens"})).unwrap();
+        let mut head = Head::new("BertForTokenClassification");
+        head.labels = labels.iter().map(|label| label.to_string()).collect();
+        TokenTask::of_head(&config, &head)
+    }
+
+    #[test]
+    fn a_sequence_has_room_for_a_word_beside_the_special_tokens() {
+        let record = Record {
+            origin: origin(),
+            input: Words::Given(vec!["a".into(), "mill".into()]),
+            gold: None,
+        };
+        let task = task(&["O", "B-X"]).unwrap();
+        let (examples, _) = task.encode(&encoder(3, 1), &record).unwrap();
+        assert!(examples.iter().all(|example| example.length() == 3));
+        let error = task.encode(&encoder(2, 1), &record).unwrap_err();
+        assert!(error.to_string().contains("no room for a word"), "{error}");
+    }
+
+    #[test]
+    fn a_head_without_outputs_is_refused() {
+        let error = task(&[]).unwrap_err().to_string();
+        assert!(error.contains("0 named outputs"), "{error}");
     }
 }

@@ -15,7 +15,12 @@ fn all(format: TableFormat, text: impl AsRef<[u8]>) -> Vec<String> {
     let rows = read(format, text).unwrap();
     rows.map(|row| match row {
         Ok(row) => {
-            let values: Vec<_> = row.fields.values().map(Value::to_string).collect();
+            let values: Vec<_> = row
+                .fields
+                .0
+                .iter()
+                .map(|(_, value)| value.to_string())
+                .collect();
             format!("{}: {}", row.line, values.join(" "))
         }
         Err(error) => error.to_string(),
@@ -248,4 +253,28 @@ fn a_cut_gzip_file_gives_its_rows_then_one_io_error_then_ends() {
 fn rows_can_be_read_on_another_thread() {
     fn sent(_: impl Send) {}
     sent(read(TableFormat::JsonLines, "").unwrap());
+}
+
+#[test]
+fn rows_share_the_names_of_their_columns() {
+    for (format, text) in [
+        (TableFormat::Csv, "a,,b\n1,2,3\n4,5,6\n"),
+        (TableFormat::Tsv, "a\t\tb\n1\t2\t3\n4\t5\t6\n"),
+    ] {
+        let rows: Vec<Row> = read(format, text).unwrap().map(Result::unwrap).collect();
+        let names: Vec<&str> = rows[0].fields.names().collect();
+        assert_eq!(names, ["a", "b"]);
+        for (one, other) in rows[0].fields.0.iter().zip(&rows[1].fields.0) {
+            assert!(Arc::ptr_eq(&one.0, &other.0));
+        }
+    }
+}
+
+#[test]
+fn a_row_of_json_that_would_fill_the_memory_is_refused_with_its_line() {
+    let zeros = "0,".repeat(5 << 20);
+    let text = format!("{{\"a\": 1}}\n{{\"a\": 2, \"x\": [{zeros}0]}}\n{{\"a\": 3}}\n");
+    let found = all(TableFormat::JsonLines, text);
+    let refusal = "f:2: the record here has more than 8388608 bytes";
+    assert_eq!(found, ["1: 1", refusal, "3: 3"]);
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bert_core::error::Result;
 use serde_json::Value;
 
+use crate::data::characters::Characters;
 use crate::data::squad;
 use crate::data::table::Row;
 use crate::examples::Sequence;
 use crate::tasks::row::{self, Input, Origin, not_empty};
-use crate::tasks::tokens::Characters;
 
 /// A question about a passage.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Record {
     /// library have them: `{"text": […], "answer_start": […]}`, or an array of `{"text", "answer_start"}`.
     pub(super) fn of_row(path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
         let origin = Origin::of(path, row);
-        if row.fields.contains_key("input_ids") {
+        if row.fields.has("input_ids") {
             if gold {
                 let help = "give question, context and answers";
                 return Err(origin.error("a row of ids says no right answer", help));
@@ -77,8 +77,7 @@ impl Record {
             })?;
             let characters = Characters::new(&context);
             for answer in &answers {
-                let end = answer.start + answer.text.chars().count();
-                let found = characters.slice((answer.start, end));
+                let found = characters.slice(answer.place());
                 if answer.text.is_empty() || found != answer.text {
                     return Err(origin.error(
                         format!(
@@ -124,5 +123,37 @@ fn answers_of(value: &Value) -> Option<Vec<squad::Answer>> {
                 .filter(|answers| answers.len() == texts.len() && texts.len() == starts.len())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_at_its_offset_however_large_that_is() {
+        let path: Arc<Path> = Path::new("f.jsonl").into();
+        let record = |start: u64| {
+            let answers = json!({"text": ["B"], "answer_start": [start]});
+            let fields = [
+                ("question", json!("q")),
+                ("context", json!("é B")),
+                ("answers", answers),
+            ];
+            let fields = fields.map(|(key, value)| (key.to_string(), value));
+            let row = Row {
+                line: 3,
+                fields: Map::from_iter(fields).into(),
+            };
+            Record::of_row(&path, &row, true)
+        };
+        assert!(record(2).is_ok());
+        for start in [0, 3, 4, u64::MAX - 1, u64::MAX] {
+            let error = record(start).unwrap_err().to_string();
+            let expected = format!("f.jsonl:3: the answer \"B\" is not at its offset {start}");
+            assert!(error.starts_with(&expected), "{error}");
+        }
     }
 }

@@ -43,18 +43,15 @@ impl Rows {
                 truncated: 0,
             },
         };
-        let mut line = String::new();
+        let mut line = Vec::new();
         let mut lines = BufReader::new(file);
         for number in 1.. {
             line.clear();
-            if lines
-                .read_line(&mut line)
-                .map_err(Error::io("read", path))?
-                == 0
-            {
+            let read = lines.read_until(b'\n', &mut line);
+            if read.map_err(Error::io("read", path))? == 0 {
                 break;
             }
-            if line.trim().is_empty() {
+            if line.trim_ascii().is_empty() {
                 continue;
             }
             reader.add(&line).map_err(|failure| match failure {
@@ -92,7 +89,9 @@ impl From<Error> for Failure {
 }
 
 impl Reader<'_> {
-    fn add(&mut self, line: &str) -> std::result::Result<(), Failure> {
+    fn add(&mut self, line: &[u8]) -> std::result::Result<(), Failure> {
+        let line = str::from_utf8(line)
+            .map_err(|error| Failure::Row(error.to_string(), "convert the file to UTF-8"))?;
         let row: Row = serde_json::from_str(line).map_err(|error| {
             let help = "give one object a line, {\"text\": …} or {\"input_ids\": […]}";
             Failure::Row(error.to_string(), help)
@@ -127,16 +126,14 @@ impl Reader<'_> {
             unreachable!("it was just opened");
         };
         let most = self.config.max_position_embeddings;
-        let mut encoding = tokenizer.encode(text, pair)?;
-        let tokens = encoding.input_ids.len();
-        if tokens > most {
+        let encoding = tokenizer.encode_truncated(text, pair, most)?;
+        if encoding.truncated {
             if !self.args.truncate {
                 return Err(Failure::Row(
-                    format!("{tokens} tokens are more than the model's {most} positions"),
+                    format!("the text has more tokens than the model's {most} positions"),
                     "shorten the text, or add --truncate",
                 ));
             }
-            encoding = tokenizer.encode_truncated(text, pair, most)?;
             self.rows.truncated += 1;
         }
         self.check_token_types(&encoding.token_type_ids)?;
