@@ -59,7 +59,6 @@ fn is_full_stop(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     fn by_the_standard(text: &str) -> Vec<&str> {
         let sentences = text.split_sentence_bounds().map(str::trim);
@@ -95,12 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn long_runs_after_a_full_stop_are_split_in_time_that_grows_with_their_length() {
+    fn long_runs_after_a_full_stop_reach_the_splitter_in_pieces() {
         for run in [")", ")]\u{201d}", " ", "\n", "\r\n\t", "\u{301}) "] {
             let text = format!("a.{}Then.", run.repeat(40_000));
-            let started = Instant::now();
+            for piece in cut_after_long_runs(&text) {
+                for after in piece.split('.').skip(1) {
+                    let signs = after.chars().take_while(|c| !c.is_alphanumeric());
+                    assert!(signs.count() <= MOST_AFTER_FULL_STOP, "{run:?}");
+                }
+            }
             let sentences = split(&text, Sentences::Split);
-            assert!(started.elapsed() < Duration::from_secs(2), "{run:?}");
             let solid = |text: &str| text.replace(char::is_whitespace, "");
             assert_eq!(solid(&sentences.concat()), solid(&text), "{run:?}");
         }
