@@ -15,8 +15,9 @@ use super::{FromSection, Section};
 use crate::error::{ConfigProblem, Error, Result};
 use crate::files::write_atomically;
 
-/// The index of a large model's shards takes a tenth of a megabyte.
-const LARGEST_FILE: u64 = 16 << 20;
+/// The index of a large model's shards takes a tenth of a megabyte, ten thousand labels less than one; in memory a value
+/// takes up to eighty times its text.
+const LARGEST_FILE: u64 = 2 << 20;
 
 /// Reads a configuration file, applies `--set` overrides, parses and validates it.
 ///
