@@ -16,7 +16,7 @@ use super::json::TokenizerJson;
 use super::train::SPECIAL;
 use super::{BertTokenizer, failed, unusable};
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{write_atomically, write_json};
 
 /// BERT's normaliser: control characters out, spaces round ideographs; lower case without accents when uncased.
 pub(super) fn normalizer(lowercase: bool) -> BertNormalizer {
@@ -123,7 +123,7 @@ impl BertTokenizer {
             ("special_tokens_map.json", special),
             ("tokenizer_config.json", config),
         ] {
-            write_atomically(&directory.join(name), format!("{value:#}\n").as_bytes())?;
+            write_json(&directory.join(name), &value)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::checkpoint::{Checkpoints, Found, read_recipe};
 use crate::config::{FromSection, from_value};
 use crate::error::{Error, Result};
 use crate::files::{Lock, remove_leftovers_of};
+use crate::weights::WEIGHTS;
 
 /// What a run leaves that another must not write over.
 const RESULTS: [&str; 5] = [
@@ -21,14 +22,6 @@ const RESULTS: [&str; 5] = [
 
 /// What else it writes there; other programs may be writing beside it.
 const WORK: [&str; 4] = ["config.json", "data", "non_finite", "tokenizer"];
-
-/// The weights of a model, whose `config.json` a run in the same directory would write over.
-const WEIGHTS: [&str; 4] = [
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-];
 
 /// A run directory that is this process's own as long as this lives.
 #[derive(Debug)]
@@ -48,6 +41,7 @@ impl RunDirectory {
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
         let shown = path.display();
         let lock = Lock::take(&path.join(".lock"), &shown.to_string())?;
+        // A run would write over the model's config.json.
         if let Some(weights) = WEIGHTS.iter().find(|name| path.join(name).exists()) {
             return Err(Error::Usage {
                 problem: format!("{shown} is a model directory: it has {weights}"),

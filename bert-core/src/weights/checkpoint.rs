@@ -19,7 +19,7 @@ pub struct Checkpoint {
 }
 
 /// Where weights are looked for, best first.
-const FILES: [&str; 4] = [
+pub(crate) const FILES: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",

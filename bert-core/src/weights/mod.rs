@@ -26,6 +26,7 @@ use std::path::Path;
 use crate::error::Error;
 
 pub use checkpoint::Checkpoint;
+pub(crate) use checkpoint::FILES as WEIGHTS;
 pub use directory::{ModelDirectory, read_config};
 pub use head::{Head, ProblemType, read_head};
 pub(crate) use module::f32_values;
