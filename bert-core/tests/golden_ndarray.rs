@@ -24,15 +24,20 @@ fn the_gradient_of_every_parameter_is_that_of_pytorch() {
 
 #[test]
 fn twenty_steps_of_adamw_end_where_pytorch_ends() {
-    golden::training::<Autodiff<NdArray<f32>>>("adamw", 1e-5);
+    golden::training::<Autodiff<NdArray<f32>>>("adamw", [0.0; 2], 1e-5);
+}
+
+#[test]
+fn twenty_steps_with_dropout_end_where_pytorch_ends_with_the_same_masks() {
+    golden::training::<Autodiff<NdArray<f32>>>("adamw_dropout", [0.1, 0.3], 1e-5);
 }
 
 #[test]
 fn twenty_steps_of_adamw_without_bias_correction_follow_google_research_bert() {
-    golden::training::<Autodiff<NdArray<f32>>>("adamw_uncorrected", 1e-5);
+    golden::training::<Autodiff<NdArray<f32>>>("adamw_uncorrected", [0.0; 2], 1e-5);
 }
 
 #[test]
 fn twenty_steps_of_lamb_follow_the_paper() {
-    golden::training::<Autodiff<NdArray<f32>>>("lamb", 1e-5);
+    golden::training::<Autodiff<NdArray<f32>>>("lamb", [0.0; 2], 1e-5);
 }

@@ -24,6 +24,8 @@ from transformers import (
 )
 from tokenizers import BertWordPieceTokenizer
 
+from masks import Masks, dropping
+
 HERE = pathlib.Path(__file__).parent
 SIZES = dict(
     vocab_size=37, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20,
@@ -41,9 +43,10 @@ def fresh(name):
     return path
 
 
-def model(activation, seed):
+def model(activation, seed, **changes):
     torch.manual_seed(seed)
-    made = BertForPreTraining(BertConfig(hidden_act=activation, attn_implementation="eager", **SIZES))
+    sizes = SIZES | changes
+    made = BertForPreTraining(BertConfig(hidden_act=activation, attn_implementation="eager", **sizes))
     # transformers keeps the gradient of inputs from the pad token's row. google-research/bert does not, nor do we: its
     # id in the middle of a text is a token like any other.
     made.bert.embeddings.word_embeddings.padding_idx = None
@@ -142,9 +145,9 @@ class Reference(torch.optim.Optimizer):
                 x.sub_(group["lr"] * ratio * update)
 
 
-def train(kind):
-    """20 steps without dropout: losses before each update, and the weights after the last."""
-    made = model("gelu", 1).double().train()
+def train(kind, **dropout):
+    """20 steps: losses before each update, and the weights after the last."""
+    made = model("gelu", 1, **dropout).double().train()
     decays = lambda name: not (name.endswith("bias") or "LayerNorm" in name)
     named = list(made.named_parameters())
     groups = [
@@ -152,7 +155,7 @@ def train(kind):
         dict(params=[p for n, p in named if not decays(n)], weight_decay=0.0),
     ]
     settings = dict(lr=5e-4, betas=(0.9, 0.999), eps=1e-6)
-    if kind == "adamw":
+    if kind in ("adamw", "adamw_dropout"):
         optimizer = torch.optim.AdamW(groups, **settings)
     else:
         optimizer = Reference(groups, lamb=kind == "lamb", **settings)
@@ -160,7 +163,12 @@ def train(kind):
     values, loss, norms = {}, [], []
     for step in range(STEPS):
         padded, _, _ = batch(100 + step % 3)
-        mlm, nsp = losses(made(**padded), padded)
+        # The last layer computes what the heads see.
+        seen = padded["labels"] != -100
+        seen[:, 0] = True
+        seen = [row.nonzero().flatten().tolist() for row in seen]
+        with dropping(Masks(step, SIZES["num_hidden_layers"], LENGTHS, seen)):
+            mlm, nsp = losses(made(**padded), padded)
         optimizer.zero_grad()
         (mlm + nsp).backward()
         norms.append(torch.nn.utils.clip_grad_norm_(made.parameters(), 1.0).item())
@@ -185,6 +193,8 @@ def models():
         save(path / "expected.safetensors", forward_and_gradients(model(activation, seed)))
     for kind in ("adamw", "adamw_uncorrected", "lamb"):
         save(HERE / f"models/gelu/{kind}.safetensors", train(kind))
+    dropout = dict(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.3)
+    save(HERE / "models/gelu/adamw_dropout.safetensors", train("adamw_dropout", **dropout))
     for step in range(3):
         save(HERE / f"models/gelu/batch.{step}.safetensors", batch(100 + step)[1])
 

@@ -117,20 +117,33 @@ fn assert_close_within(what: &str, ours: &[f32], theirs: &[f32], difference: f32
     }
 }
 
-fn load<B: BertBackend>(name: &str, device: &B::Device) -> (BertConfig, BertForPreTraining<B>) {
-    let config = read_config(&directory(name)).expect("a configuration");
+fn load<B: BertBackend>(name: &str, device: &B::Device) -> BertForPreTraining<B> {
+    load_dropping(name, [0.0; 2], device)
+}
+
+/// With the rates of dropout of hidden states and of attention.
+fn load_dropping<B: BertBackend>(
+    name: &str,
+    [hidden, attention]: [f64; 2],
+    device: &B::Device,
+) -> BertForPreTraining<B> {
+    let config = BertConfig {
+        hidden_dropout_prob: hidden,
+        attention_probs_dropout_prob: attention,
+        ..read_config(&directory(name)).expect("a configuration")
+    };
     let model = BertForPreTraining::<B>::new(&config, 0, device);
     let (model, loaded) = ModelDirectory::new(directory(name))
         .load(model, device)
         .expect("weights");
     assert!(loaded.remarks().is_empty(), "{loaded:?}");
-    (config, model)
+    model
 }
 
 /// Hidden states after every layer, attention probabilities, the pooler, both heads and both losses.
 pub(crate) fn forward<B: BertBackend>(activation: &str, tolerance: f32) {
     let device = B::Device::default();
-    let (_, model) = load::<B>(activation, &device);
+    let model = load::<B>(activation, &device);
     let expected = Fixture::open(directory(activation).join("expected.safetensors"));
     let sequences = expected.sequences();
     let batch = sequences.to_device::<B>(&device);
@@ -189,16 +202,13 @@ pub(crate) fn forward<B: BertBackend>(activation: &str, tolerance: f32) {
 fn loss<B: BertBackend>(
     model: &BertForPreTraining<B>,
     fixture: &Fixture,
+    dropout: &DropoutKey,
     device: &B::Device,
 ) -> (Tensor<B, 1>, [f32; 2]) {
     let sequences = fixture.sequences();
     let labels = fixture.labels();
     let masked = labels.masked_labels.len() as f32;
-    let sums = model.loss(
-        &sequences.to_device(device),
-        labels.borrowed(),
-        &DropoutKey::training(1),
-    );
+    let sums = model.loss(&sequences.to_device(device), labels.borrowed(), dropout);
     let mlm = sums.mlm_sum.div_scalar(masked);
     let nsp = sums.nsp_sum.div_scalar(sequences.lengths.len() as f32);
     let parts = [values(mlm.clone())[0], values(nsp.clone())[0]];
@@ -254,9 +264,10 @@ fn collect<B: AutodiffBackend, M: AutodiffModule<B>>(
 /// The gradient of every parameter.
 pub(crate) fn gradients<B: BertAutodiffBackend>(activation: &str, tolerance: f32) {
     let device = B::Device::default();
-    let (_, model) = load::<B>(activation, &device);
+    let model = load::<B>(activation, &device);
     let expected = Fixture::open(directory(activation).join("expected.safetensors"));
-    let gradients = loss(&model, &expected, &device).0.backward();
+    let inference = DropoutKey::inference();
+    let gradients = loss(&model, &expected, &inference, &device).0.backward();
     let ours = collect::<B, _>(&model, Some(&gradients));
     assert_eq!(ours.len(), 46);
     for (name, gradient) in &ours {
@@ -276,10 +287,11 @@ pub(crate) fn gradients<B: BertAutodiffBackend>(activation: &str, tolerance: f32
     }
 }
 
-/// Twenty optimizer steps without dropout: the losses and gradient norms on the way, the weights at the end.
-pub(crate) fn training<B: BertAutodiffBackend>(kind: &str, tolerance: f32) {
+/// Twenty optimizer steps: the losses and gradient norms on the way, the weights at the end. The rates of `dropout` are of
+/// hidden states and of attention; PyTorch drops what the fused kernels drop (`masks.py`).
+pub(crate) fn training<B: BertAutodiffBackend>(kind: &str, dropout: [f64; 2], tolerance: f32) {
     let device = B::Device::default();
-    let (_, mut model) = load::<B>("gelu", &device);
+    let mut model = load_dropping::<B>("gelu", dropout, &device);
     let expected = Fixture::open(directory("gelu").join(format!("{kind}.safetensors")));
     let batches: Vec<Fixture> = (0..3)
         .map(|i| Fixture::open(directory("gelu").join(format!("batch.{i}.safetensors"))))
@@ -297,7 +309,8 @@ pub(crate) fn training<B: BertAutodiffBackend>(kind: &str, tolerance: f32) {
     let mut schedule = Schedule::new(ScheduleConfig::Linear { warmup_steps: 3 }, 5e-4, 20, 0);
     let (mut losses, mut norms) = (Vec::new(), Vec::new());
     for step in 0..20 {
-        let (loss, parts) = loss(&model, &batches[step % 3], &device);
+        let dropout = DropoutKey::training(step as u64);
+        let (loss, parts) = loss(&model, &batches[step % 3], &dropout, &device);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(schedule.step(), model, gradients);
         losses.extend(parts);
