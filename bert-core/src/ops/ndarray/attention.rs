@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::array::{elements, matrix, of, tensor, vector, view, view_mut};
 use super::dropout::{Mask, RowMask};
 use super::math::{exp, maximum, sum_by, vectorized};
-use super::product::Product;
+use super::product::{Precision, Product};
 use crate::ops::{AttentionArgs, AttentionTensors};
 
 /// Scores of a block, 128 KiB of them.
@@ -140,6 +140,7 @@ pub(super) fn forward(
     };
     let mask = Mask::new(args.dropout);
     let scale = AttentionArgs::scale(hidden / args.heads) as f32;
+    let precision = Precision::configured();
     let mut context = Array2::uninit((rows, hidden));
     let mut log_sum_exp = vec![0.0; rows * args.heads];
     layout
@@ -154,6 +155,7 @@ pub(super) fn forward(
                 let scores = sized(scratch, block.len() * keys);
                 Product::new(query.slice(s![block.clone(), ..]), key.t())
                     .alone()
+                    .in_precision(precision)
                     .scaled(scale)
                     .write(view_mut(scores, block.len(), keys));
                 vectorized(
@@ -173,6 +175,7 @@ pub(super) fn forward(
                 );
                 Product::new(view(scores, block.len(), keys), value)
                     .alone()
+                    .in_precision(precision)
                     .write_new(context.slice_mut(s![block, ..]));
             }
         });
@@ -222,6 +225,7 @@ pub(super) fn backward(
     };
     let mask = Mask::new(args.dropout);
     let scale = AttentionArgs::scale(hidden / args.heads) as f32;
+    let precision = Precision::configured();
     let log_sum_exp = elements(&saved.log_sum_exp);
     let mut d_query = Array2::uninit((rows, hidden));
     let mut d_key_value = Array2::uninit((saved.key_value.nrows(), 2 * hidden));
@@ -245,13 +249,13 @@ pub(super) fn backward(
                 let d_scores = sized(d_scores, block.len() * keys);
                 Product::new(queries, key.t())
                     .alone()
+                    .in_precision(precision)
                     .scaled(scale)
                     .write(view_mut(scores, block.len(), keys));
-                Product::new(d_block, value.t()).alone().write(view_mut(
-                    d_scores,
-                    block.len(),
-                    keys,
-                ));
+                Product::new(d_block, value.t())
+                    .alone()
+                    .in_precision(precision)
+                    .write(view_mut(d_scores, block.len(), keys));
                 vectorized(
                     #[inline(always)]
                     || {
@@ -279,13 +283,16 @@ pub(super) fn backward(
                 let d_scores = view(d_scores, block.len(), keys);
                 Product::new(probabilities.t(), d_block)
                     .alone()
+                    .in_precision(precision)
                     .add_to(d_value.view_mut());
                 Product::new(d_scores, key)
                     .alone()
+                    .in_precision(precision)
                     .scaled(scale)
                     .write_new(d_query.slice_mut(s![block, ..]));
                 Product::new(d_scores.t(), queries)
                     .alone()
+                    .in_precision(precision)
                     .scaled(scale)
                     .add_to(d_key.view_mut());
             }

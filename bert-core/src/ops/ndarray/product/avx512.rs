@@ -15,7 +15,7 @@ pub(super) const COLUMNS: usize = 3 * LANES;
 /// Lanes of a vector.
 pub(super) const LANES: usize = 16;
 
-/// Rows between one that is copied and one that is fetched from memory: they are pages apart, which the processor does not
+/// Rows between one that is packed and one that is fetched from memory: they are pages apart, which the processor does not
 /// foresee.
 const AHEAD: usize = 16;
 
@@ -34,6 +34,9 @@ pub(super) struct Panel {
     /// Lane (p, j) lies at `p * b_step + j`.
     pub(super) b: *const u32,
     pub(super) b_step: usize,
+    /// Unless it is null, b is copied to here, [`COLUMNS`] lanes a step, by the first tile, whose loads it takes, and read
+    /// from here by those after.
+    pub(super) pack: *mut u32,
     pub(super) out: *mut f32,
     pub(super) out_row: usize,
     pub(super) second: *mut MaybeUninit<f32>,
@@ -60,7 +63,7 @@ macro_rules! kernel {
     ($name:ident, $features:literal, $multiply_add:ident) => {
         /// # Safety
         /// The processor has the features; all lanes that the panel describes may be read, all elements of `out` written and,
-        /// if `add`, read, those of `second` written unless it is null, and nobody else touches those.
+        /// if `add`, read, those of `second` and `pack` written unless they are null, and nobody else touches those.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
             // SAFETY: the caller's promises.
@@ -73,21 +76,26 @@ macro_rules! kernel {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn strips<const V: usize, F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
+            unsafe fn strips<const V: usize, F: Fn(Finished<'_>)>(mut panel: Panel, finish: &F) {
                 let mut row = 0;
                 while row < panel.rows {
                     let rows = ROWS.min(panel.rows - row);
                     // SAFETY: rows `row..row + rows` of the panel.
                     unsafe {
                         match rows {
-                            1 => tile::<1, V>(&panel, row),
-                            2 => tile::<2, V>(&panel, row),
-                            3 => tile::<3, V>(&panel, row),
-                            4 => tile::<4, V>(&panel, row),
-                            5 => tile::<5, V>(&panel, row),
-                            6 => tile::<6, V>(&panel, row),
-                            7 => tile::<7, V>(&panel, row),
-                            _ => tile::<ROWS, V>(&panel, row),
+                            1 => tile::<1, V, false>(&panel, row),
+                            2 => tile::<2, V, false>(&panel, row),
+                            3 => tile::<3, V, false>(&panel, row),
+                            4 => tile::<4, V, false>(&panel, row),
+                            5 => tile::<5, V, false>(&panel, row),
+                            6 => tile::<6, V, false>(&panel, row),
+                            7 => tile::<7, V, false>(&panel, row),
+                            _ if panel.pack.is_null() => tile::<ROWS, V, false>(&panel, row),
+                            _ => {
+                                tile::<ROWS, V, true>(&panel, row);
+                                (panel.b, panel.b_step) = (panel.pack, COLUMNS);
+                                panel.pack = std::ptr::null_mut();
+                            }
                         }
                     }
                     if panel.last {
@@ -100,14 +108,18 @@ macro_rules! kernel {
                 }
             }
 
-            /// `R` rows from `first` on.
+            /// `R` rows from `first` on; packs b if `PACK`.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn tile<const R: usize, const V: usize>(panel: &Panel, first: usize) {
+            unsafe fn tile<const R: usize, const V: usize, const PACK: bool>(
+                panel: &Panel,
+                first: usize,
+            ) {
                 let lanes = last_lanes(panel.width);
                 let mut sums = [[_mm512_setzero_ps(); V]; R];
                 // SAFETY: lanes of a and b, elements of out within the panel, as its caller promised; the last vector is
-                // masked to the panel's width.
+                // masked to the panel's width. A step of `pack` has room for all vectors; prefetching touches nothing,
+                // whatever the address.
                 unsafe {
                     let a = panel.a.add(first * panel.a_row);
                     for p in 0..panel.depth {
@@ -120,6 +132,12 @@ macro_rules! kernel {
                             } else {
                                 _mm512_loadu_epi32(from)
                             };
+                            if PACK {
+                                let ahead = row.wrapping_add(AHEAD * panel.b_step + v * LANES);
+                                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                                let to = panel.pack.add(p * COLUMNS + v * LANES);
+                                _mm512_storeu_epi32(to.cast(), *b);
+                            }
                         }
                         for (i, sums) in sums.iter_mut().enumerate() {
                             let a = _mm512_set1_epi32(
@@ -236,9 +254,13 @@ pub(super) unsafe fn copy_bf16(source: Source, to: *mut u32, pitch: usize) {
         let mut column = 0;
         while column < source.width {
             let lanes = last_lanes((source.width - column).min(LANES));
-            // SAFETY: up to 16 columns of two rows of the source, or one and zeros, and of one step of the target.
+            // SAFETY: up to 16 columns of two rows of the source, or one and zeros, and of one step of the target. Prefetching
+            // touches nothing, whatever the address.
             unsafe {
                 let from = source.pointer.add(2 * step * source.stride + column);
+                let ahead = from.wrapping_add(AHEAD * source.stride);
+                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(source.stride).cast());
                 let even = _mm512_maskz_loadu_ps(lanes, from);
                 let odd = if 2 * step + 1 < source.k {
                     _mm512_maskz_loadu_ps(lanes, from.add(source.stride))

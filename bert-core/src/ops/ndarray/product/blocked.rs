@@ -3,7 +3,8 @@
 //! of rows stay in a core's second-level cache.
 //!
 //! With many rows, all threads pack b, then a task is a block of rows against all panels. With few rows, a task is some
-//! panels, each packed by the task that needs it.
+//! panels, each packed by the task that needs it: by the first tile, as it computes, where nothing has to be turned or
+//! rounded, so that b is on its way from memory meanwhile.
 //!
 //! Every element is summed up by one task in the order of k, so neither tasks nor threads change a bit of it.
 
@@ -197,23 +198,26 @@ fn runs(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
 
 impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
     fn few_rows(&self, shared: &mut Vec<u32>) {
-        let in_place = self.precision == Precision::F32
-            && self.b.rows_are_contiguous
-            && (self.m <= UNPACKED_ROWS || self.threads == Threads::One);
+        let are_lanes = self.precision == Precision::F32 && self.b.rows_are_contiguous;
+        let in_place = self.m <= UNPACKED_ROWS || self.threads == Threads::One;
         let a = Shared(self.all_lanes_of_a(shared));
         let groups = self.groups(1);
         self.each(groups, |group| {
             let mut packed = OWN.take();
             for panel in share(self.panels.count(), group, groups) {
                 for steps in runs(self.steps, STEPS) {
-                    let b = if in_place {
-                        self.b_in_place(panel, &steps)
+                    let nowhere = std::ptr::null_mut();
+                    let (b, pack) = if !are_lanes {
+                        (self.packed_b(panel, &steps, &mut packed), nowhere)
+                    } else if in_place {
+                        (self.b_in_place(panel, &steps), nowhere)
                     } else {
-                        self.packed_b(panel, &steps, &mut packed)
+                        let pack = sized(&mut packed, steps.len() * COLUMNS);
+                        (self.b_in_place(panel, &steps), pack.as_mut_ptr())
                     };
                     let mut a = *a.get();
                     a.pointer = a.pointer.wrapping_add(steps.start * a.step);
-                    self.compute(a, b, 0..self.m, panel, &steps);
+                    self.compute(a, b, pack, 0..self.m, panel, &steps);
                 }
             }
             OWN.set(packed);
@@ -256,7 +260,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                         row: 0,
                         step: COLUMNS,
                     };
-                    self.compute(a, b, rows.clone(), panels.start + index, &at);
+                    let pack = std::ptr::null_mut();
+                    self.compute(a, b, pack, rows.clone(), panels.start + index, &at);
                 }
             }
             OWN.set(copy);
@@ -425,8 +430,16 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         }
     }
 
-    /// Some rows against a panel, for a run of k.
-    fn compute(&self, a: Lanes, b: Lanes, rows: Range<usize>, panel: usize, steps: &Range<usize>) {
+    /// Some rows against a panel, for a run of k. `pack` is null or scratch memory of this task for the run.
+    fn compute(
+        &self,
+        a: Lanes,
+        b: Lanes,
+        pack: *mut u32,
+        rows: Range<usize>,
+        panel: usize,
+        steps: &Range<usize>,
+    ) {
         let columns = self.panels.columns(panel);
         let (second, second_row) = match &self.second {
             Some(second) => {
@@ -446,6 +459,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             a_step: a.step,
             b: b.pointer,
             b_step: b.step,
+            pack,
             out: self.out.pointer.wrapping_add(at),
             out_row: self.out.stride,
             second,
@@ -459,7 +473,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         // SAFETY: `a` and `b` describe lanes of these rows, columns and steps, in the views or in copies of them. Rows and
         // columns lie within the product's dimensions, which `out` and `second` have too; both are borrowed mutably, and no
         // two tasks have rows and columns in common. Where k does not start at 0, this task has written these elements of
-        // `out` before, and where `add` is set its caller had. `applies` found the instructions.
+        // `out` before, and where `add` is set its caller had. `pack` is the task's own, of the run's size. `applies` found
+        // the instructions.
         unsafe {
             match self.precision {
                 Precision::F32 => avx512::panel_f32(panel, self.finish),

@@ -1,4 +1,4 @@
-//! In which type the factors of large products are rounded before they are multiplied.
+//! To which type the factors of a model's products are rounded before they are multiplied.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,11 +15,11 @@ pub(crate) enum Precision {
     Bf16,
 }
 
-/// Whether products that may be rounded are; one setting for the process, because `NdArray` has one device.
+/// Whether a model's products are rounded; one setting for the process, because `NdArray` has one device.
 static BF16: AtomicBool = AtomicBool::new(false);
 
 impl Precision {
-    /// Of the linear maps and the masked-LM head, as configured.
+    /// Of linear maps, attention and the masked-LM head, as configured.
     pub(crate) fn configured() -> Self {
         if BF16.load(Ordering::Relaxed) {
             Self::Bf16
@@ -29,7 +29,7 @@ impl Precision {
     }
 }
 
-/// Sets the precision of the products of linear maps and of the masked-LM head, for the whole process.
+/// Sets the precision of the products of linear maps, attention and the masked-LM head, for the whole process.
 ///
 /// # Errors
 /// [`Error::Backend`] where this processor has no instructions for bf16, or they are left alone; [`Error::Usage`] where
