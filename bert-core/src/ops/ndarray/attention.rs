@@ -117,6 +117,12 @@ fn of_task<'a>(
     ]
 }
 
+/// A product within a task, which has siblings, in the configured precision.
+fn product<'a>(a: ArrayView2<'a, f32>, b: ArrayView2<'a, f32>) -> Product<'a> {
+    let precision = Precision::configured();
+    Product::new(a, b).alone().in_precision(precision)
+}
+
 /// Blocks of queries, the more the fewer keys there are.
 fn blocks(queries: usize, keys: usize) -> impl Iterator<Item = Range<usize>> {
     let most = (SCORES / keys).max(1);
@@ -140,7 +146,6 @@ pub(super) fn forward(
     };
     let mask = Mask::new(args.dropout);
     let scale = AttentionArgs::scale(hidden / args.heads) as f32;
-    let precision = Precision::configured();
     let mut context = Array2::uninit((rows, hidden));
     let mut log_sum_exp = vec![0.0; rows * args.heads];
     layout
@@ -153,9 +158,7 @@ pub(super) fn forward(
             let keys = key.nrows();
             for block in blocks(query.nrows(), keys) {
                 let scores = sized(scratch, block.len() * keys);
-                Product::new(query.slice(s![block.clone(), ..]), key.t())
-                    .alone()
-                    .in_precision(precision)
+                product(query.slice(s![block.clone(), ..]), key.t())
                     .scaled(scale)
                     .write(view_mut(scores, block.len(), keys));
                 vectorized(
@@ -173,9 +176,7 @@ pub(super) fn forward(
                         }
                     },
                 );
-                Product::new(view(scores, block.len(), keys), value)
-                    .alone()
-                    .in_precision(precision)
+                product(view(scores, block.len(), keys), value)
                     .write_new(context.slice_mut(s![block, ..]));
             }
         });
@@ -225,7 +226,6 @@ pub(super) fn backward(
     };
     let mask = Mask::new(args.dropout);
     let scale = AttentionArgs::scale(hidden / args.heads) as f32;
-    let precision = Precision::configured();
     let log_sum_exp = elements(&saved.log_sum_exp);
     let mut d_query = Array2::uninit((rows, hidden));
     let mut d_key_value = Array2::uninit((saved.key_value.nrows(), 2 * hidden));
@@ -247,15 +247,10 @@ pub(super) fn backward(
                 let d_block = d_context.slice(s![block.clone(), ..]);
                 let scores = sized(scores, block.len() * keys);
                 let d_scores = sized(d_scores, block.len() * keys);
-                Product::new(queries, key.t())
-                    .alone()
-                    .in_precision(precision)
+                product(queries, key.t())
                     .scaled(scale)
                     .write(view_mut(scores, block.len(), keys));
-                Product::new(d_block, value.t())
-                    .alone()
-                    .in_precision(precision)
-                    .write(view_mut(d_scores, block.len(), keys));
+                product(d_block, value.t()).write(view_mut(d_scores, block.len(), keys));
                 vectorized(
                     #[inline(always)]
                     || {
@@ -281,18 +276,11 @@ pub(super) fn backward(
                 );
                 let probabilities = view(scores, block.len(), keys);
                 let d_scores = view(d_scores, block.len(), keys);
-                Product::new(probabilities.t(), d_block)
-                    .alone()
-                    .in_precision(precision)
-                    .add_to(d_value.view_mut());
-                Product::new(d_scores, key)
-                    .alone()
-                    .in_precision(precision)
+                product(probabilities.t(), d_block).add_to(d_value.view_mut());
+                product(d_scores, key)
                     .scaled(scale)
                     .write_new(d_query.slice_mut(s![block, ..]));
-                Product::new(d_scores.t(), queries)
-                    .alone()
-                    .in_precision(precision)
+                product(d_scores.t(), queries)
                     .scaled(scale)
                     .add_to(d_key.view_mut());
             }
