@@ -5,6 +5,7 @@
 
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::Finished;
 
@@ -37,6 +38,10 @@ pub(super) struct Panel {
     /// Unless it is null, b is copied to here, [`COLUMNS`] lanes a step, by the first tile, whose loads it takes, and read
     /// from here by those after.
     pub(super) pack: *mut u32,
+    /// Unless it is null, the elements of b that the next panel is made of, which are fetched meanwhile.
+    pub(super) next: *const f32,
+    /// From one of their rows to the next.
+    pub(super) next_row: usize,
     pub(super) out: *mut f32,
     pub(super) out_row: usize,
     pub(super) second: *mut MaybeUninit<f32>,
@@ -60,7 +65,7 @@ fn last_lanes(width: usize) -> __mmask16 {
 /// A kernel's loops over a panel. They are the same for both precisions but for the instruction in the middle, and for the
 /// processors that have it.
 macro_rules! kernel {
-    ($name:ident, $features:literal, $multiply_add:ident) => {
+    ($name:ident, $features:literal, $per_lane:literal, $multiply_add:ident) => {
         /// # Safety
         /// The processor has the features; all lanes that the panel describes may be read, all elements of `out` written and,
         /// if `add`, read, those of `second` and `pack` written unless they are null, and nobody else touches those.
@@ -77,25 +82,35 @@ macro_rules! kernel {
 
             #[target_feature(enable = $features)]
             unsafe fn strips<const V: usize, F: Fn(Finished<'_>)>(mut panel: Panel, finish: &F) {
-                let mut row = 0;
+                // The tiles that pack nothing share the fetching.
+                let fetching =
+                    (panel.rows / ROWS).saturating_sub(usize::from(!panel.pack.is_null()));
+                let vectors = if panel.next.is_null() { 0 } else { V };
+                let at_a_time = vectors.div_ceil(fetching.max(1));
+                let (mut row, mut fetched) = (0, 0);
                 while row < panel.rows {
                     let rows = ROWS.min(panel.rows - row);
                     // SAFETY: rows `row..row + rows` of the panel.
                     unsafe {
                         match rows {
-                            1 => tile::<1, V, false>(&panel, row),
-                            2 => tile::<2, V, false>(&panel, row),
-                            3 => tile::<3, V, false>(&panel, row),
-                            4 => tile::<4, V, false>(&panel, row),
-                            5 => tile::<5, V, false>(&panel, row),
-                            6 => tile::<6, V, false>(&panel, row),
-                            7 => tile::<7, V, false>(&panel, row),
-                            _ if panel.pack.is_null() => tile::<ROWS, V, false>(&panel, row),
-                            _ => {
-                                tile::<ROWS, V, true>(&panel, row);
+                            1 => tile::<1, V, false, false>(&panel, row, 0..0),
+                            2 => tile::<2, V, false, false>(&panel, row, 0..0),
+                            3 => tile::<3, V, false, false>(&panel, row, 0..0),
+                            4 => tile::<4, V, false, false>(&panel, row, 0..0),
+                            5 => tile::<5, V, false, false>(&panel, row, 0..0),
+                            6 => tile::<6, V, false, false>(&panel, row, 0..0),
+                            7 => tile::<7, V, false, false>(&panel, row, 0..0),
+                            _ if !panel.pack.is_null() => {
+                                tile::<ROWS, V, true, false>(&panel, row, 0..0);
                                 (panel.b, panel.b_step) = (panel.pack, COLUMNS);
                                 panel.pack = std::ptr::null_mut();
                             }
+                            _ if fetched < vectors => {
+                                let fetch = fetched..(fetched + at_a_time).min(vectors);
+                                fetched = fetch.end;
+                                tile::<ROWS, V, false, true>(&panel, row, fetch);
+                            }
+                            _ => tile::<ROWS, V, false, false>(&panel, row, 0..0),
                         }
                     }
                     if panel.last {
@@ -108,12 +123,13 @@ macro_rules! kernel {
                 }
             }
 
-            /// `R` rows from `first` on; packs b if `PACK`.
+            /// `R` rows from `first` on; packs b if `PACK`, and fetches those vectors of the next panel's rows if `FETCH`.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn tile<const R: usize, const V: usize, const PACK: bool>(
+            unsafe fn tile<const R: usize, const V: usize, const PACK: bool, const FETCH: bool>(
                 panel: &Panel,
                 first: usize,
+                fetch: Range<usize>,
             ) {
                 let lanes = last_lanes(panel.width);
                 let mut sums = [[_mm512_setzero_ps(); V]; R];
@@ -123,6 +139,15 @@ macro_rules! kernel {
                 unsafe {
                     let a = panel.a.add(first * panel.a_row);
                     for p in 0..panel.depth {
+                        if FETCH {
+                            for row in p * $per_lane..(p + 1) * $per_lane {
+                                let row = panel.next.wrapping_add(row * panel.next_row);
+                                for v in fetch.clone() {
+                                    let vector = row.wrapping_add(v * LANES);
+                                    _mm_prefetch::<_MM_HINT_T1>(vector.cast());
+                                }
+                            }
+                        }
                         let row = panel.b.add(p * panel.b_step);
                         let mut b = [_mm512_setzero_si512(); V];
                         for (v, b) in b.iter_mut().enumerate() {
@@ -168,8 +193,8 @@ macro_rules! kernel {
     };
 }
 
-kernel!(panel_f32, "avx512f", multiply_add_f32);
-kernel!(panel_bf16, "avx512f,avx512bf16", multiply_add_bf16);
+kernel!(panel_f32, "avx512f", 1, multiply_add_f32);
+kernel!(panel_bf16, "avx512f,avx512bf16", 2, multiply_add_bf16);
 
 #[inline]
 #[target_feature(enable = "avx512f")]

@@ -4,7 +4,8 @@
 //!
 //! With many rows, all threads pack b, then a task is a block of rows against all panels. With few rows, a task is some
 //! panels, each packed by the task that needs it: by the first tile, as it computes, where nothing has to be turned or
-//! rounded, so that b is on its way from memory meanwhile.
+//! rounded. The tiles after it fetch from memory what the next panel is made of, so that the factors of few rows, which
+//! are read once, are read while others are multiplied.
 //!
 //! Every element is summed up by one task in the order of k, so neither tasks nor threads change a bit of it.
 
@@ -25,7 +26,7 @@ const PACKED: usize = 3 << 20;
 /// Rows of a task.
 const BLOCK: usize = 64;
 /// Fewer rows than these are few.
-const MANY_ROWS: usize = 4 * BLOCK;
+const MANY_ROWS: usize = 8 * BLOCK;
 /// Multiplications below which other threads are not worth waking.
 const SMALL: usize = 1 << 19;
 /// Rows up to which b is not worth packing. Within a task of attention it never is: k is the length of a sequence there.
@@ -206,6 +207,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             let mut packed = OWN.take();
             for panel in share(self.panels.count(), group, groups) {
                 for steps in runs(self.steps, STEPS) {
+                    let next = self.next(panel, &steps);
                     let nowhere = std::ptr::null_mut();
                     let (b, pack) = if !are_lanes {
                         (self.packed_b(panel, &steps, &mut packed), nowhere)
@@ -217,7 +219,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                     };
                     let mut a = *a.get();
                     a.pointer = a.pointer.wrapping_add(steps.start * a.step);
-                    self.compute(a, b, pack, 0..self.m, panel, &steps);
+                    self.compute(a, b, pack, next, 0..self.m, panel, &steps);
                 }
             }
             OWN.set(packed);
@@ -260,8 +262,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                         row: 0,
                         step: COLUMNS,
                     };
-                    let pack = std::ptr::null_mut();
-                    self.compute(a, b, pack, rows.clone(), panels.start + index, &at);
+                    let (pack, next) = (std::ptr::null_mut(), std::ptr::null());
+                    self.compute(a, b, pack, next, rows.clone(), panels.start + index, &at);
                 }
             }
             OWN.set(copy);
@@ -395,6 +397,21 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         steps.start * self.per_lane..(steps.end * self.per_lane).min(self.k)
     }
 
+    /// What comes after a run of steps of a panel: the same panel's next run, or the next panel, which is likely this task's or
+    /// this thread's next task's. Null where there is none or columns, not rows, are contiguous.
+    fn next(&self, panel: usize, steps: &Range<usize>) -> *const f32 {
+        let (panel, step) = if steps.end < self.steps {
+            (panel, steps.end)
+        } else {
+            (panel + 1, 0)
+        };
+        if panel < self.panels.count() && self.b.rows_are_contiguous {
+            self.b.at(step * self.per_lane, self.panels.start(panel))
+        } else {
+            std::ptr::null()
+        }
+    }
+
     fn b_in_place(&self, panel: usize, steps: &Range<usize>) -> Lanes {
         Lanes {
             pointer: self.b.at(steps.start, self.panels.start(panel)).cast(),
@@ -436,6 +453,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         a: Lanes,
         b: Lanes,
         pack: *mut u32,
+        next: *const f32,
         rows: Range<usize>,
         panel: usize,
         steps: &Range<usize>,
@@ -460,6 +478,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             b: b.pointer,
             b_step: b.step,
             pack,
+            next,
+            next_row: self.b.stride,
             out: self.out.pointer.wrapping_add(at),
             out_row: self.out.stride,
             second,

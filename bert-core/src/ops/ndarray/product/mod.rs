@@ -326,7 +326,7 @@ mod tests {
     }
 
     /// Edges of tiles, panels, blocks of rows and of k, and of what is packed at a time.
-    const SHAPES: [[usize; 3]; 12] = [
+    const SHAPES: [[usize; 3]; 13] = [
         [1, 1, 1],
         [1, 5, 3],
         [13, 9, 5],
@@ -335,9 +335,10 @@ mod tests {
         [17, 64, 64],
         [64, 31, 130],
         [255, 40, 100],
-        [300, 70, 97],
+        [511, 20, 100],
+        [540, 70, 97],
         [70, 2100, 50],
-        [300, 1030, 60],
+        [540, 1030, 60],
         [20, 1024, 3100],
     ];
 
