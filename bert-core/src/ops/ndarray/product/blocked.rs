@@ -115,6 +115,15 @@ struct Lanes {
     step: usize,
 }
 
+/// A panel of b, for a run of k.
+struct Columns {
+    lanes: Lanes,
+    /// Null, or scratch memory of the task for the run: see [`Panel::pack`].
+    pack: *mut u32,
+    /// See [`Panel::next`].
+    next: *const f32,
+}
+
 thread_local! {
     /// Packed lanes, of what a product shares among its tasks and of a task's own. Taken out while they are used: a thread
     /// that waits for its tasks may be given one of another product.
@@ -207,9 +216,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             let mut packed = OWN.take();
             for panel in share(self.panels.count(), group, groups) {
                 for steps in runs(self.steps, STEPS) {
-                    let next = self.next(panel, &steps);
                     let nowhere = std::ptr::null_mut();
-                    let (b, pack) = if !are_lanes {
+                    let (lanes, pack) = if !are_lanes {
                         (self.packed_b(panel, &steps, &mut packed), nowhere)
                     } else if in_place {
                         (self.b_in_place(panel, &steps), nowhere)
@@ -219,7 +227,9 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                     };
                     let mut a = *a.get();
                     a.pointer = a.pointer.wrapping_add(steps.start * a.step);
-                    self.compute(a, b, pack, next, 0..self.m, panel, &steps);
+                    let next = self.next(panel, &steps);
+                    let b = Columns { lanes, pack, next };
+                    self.compute(a, b, 0..self.m, panel, &steps);
                 }
             }
             OWN.set(packed);
@@ -257,13 +267,16 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                 let a = self.lanes_of_a(rows.clone(), &at, &mut copy);
                 for index in group.clone() {
                     let first = index * panel_lanes + part.start * COLUMNS;
-                    let b = Lanes {
-                        pointer: packed.get().wrapping_add(first),
-                        row: 0,
-                        step: COLUMNS,
+                    let b = Columns {
+                        lanes: Lanes {
+                            pointer: packed.get().wrapping_add(first),
+                            row: 0,
+                            step: COLUMNS,
+                        },
+                        pack: std::ptr::null_mut(),
+                        next: std::ptr::null(),
                     };
-                    let (pack, next) = (std::ptr::null_mut(), std::ptr::null());
-                    self.compute(a, b, pack, next, rows.clone(), panels.start + index, &at);
+                    self.compute(a, b, rows.clone(), panels.start + index, &at);
                 }
             }
             OWN.set(copy);
@@ -398,14 +411,16 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
     }
 
     /// What comes after a run of steps of a panel: the same panel's next run, or the next panel, which is likely this task's or
-    /// this thread's next task's. Null where there is none or columns, not rows, are contiguous.
+    /// this thread's next task's. Null where there is none, where columns, not rows, are contiguous, and within a task of
+    /// attention, whose factors are small and at hand.
     fn next(&self, panel: usize, steps: &Range<usize>) -> *const f32 {
         let (panel, step) = if steps.end < self.steps {
             (panel, steps.end)
         } else {
             (panel + 1, 0)
         };
-        if panel < self.panels.count() && self.b.rows_are_contiguous {
+        let far = self.b.rows_are_contiguous && self.threads == Threads::All;
+        if far && panel < self.panels.count() {
             self.b.at(step * self.per_lane, self.panels.start(panel))
         } else {
             std::ptr::null()
@@ -447,13 +462,11 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         }
     }
 
-    /// Some rows against a panel, for a run of k. `pack` is null or scratch memory of this task for the run.
+    /// Some rows against a panel, for a run of k.
     fn compute(
         &self,
         a: Lanes,
-        b: Lanes,
-        pack: *mut u32,
-        next: *const f32,
+        b: Columns,
         rows: Range<usize>,
         panel: usize,
         steps: &Range<usize>,
@@ -475,10 +488,10 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             a: a.pointer,
             a_row: a.row,
             a_step: a.step,
-            b: b.pointer,
-            b_step: b.step,
-            pack,
-            next,
+            b: b.lanes.pointer,
+            b_step: b.lanes.step,
+            pack: b.pack,
+            next: b.next,
             next_row: self.b.stride,
             out: self.out.pointer.wrapping_add(at),
             out_row: self.out.stride,
@@ -490,10 +503,10 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             first_row: rows.start,
             first_column: columns.start,
         };
-        // SAFETY: `a` and `b` describe lanes of these rows, columns and steps, in the views or in copies of them. Rows and
+        // SAFETY: `a` and `b.lanes` describe lanes of these rows, columns and steps, in the views or in copies of them. Rows and
         // columns lie within the product's dimensions, which `out` and `second` have too; both are borrowed mutably, and no
         // two tasks have rows and columns in common. Where k does not start at 0, this task has written these elements of
-        // `out` before, and where `add` is set its caller had. `pack` is the task's own, of the run's size. `applies` found
+        // `out` before, and where `add` is set its caller had. `b.pack` is the task's own, of the run's size. `applies` found
         // the instructions.
         unsafe {
             match self.precision {
