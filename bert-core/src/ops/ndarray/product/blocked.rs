@@ -410,8 +410,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
     }
 
     /// What comes after a run of steps of a panel: the same panel's next run, or the next panel, which is likely this task's or
-    /// this thread's next task's. Null where there is none, where columns, not rows, are contiguous, and within a task of
-    /// attention, whose factors are small and at hand.
+    /// this thread's next task's. Null where there is none, where columns, not rows, are contiguous, and where one thread
+    /// works alone, in a task of attention or on a small product, whose factors are at hand.
     fn next(&self, panel: usize, steps: &Range<usize>) -> *const f32 {
         let (panel, step) = if steps.end < self.steps {
             (panel, steps.end)
@@ -502,11 +502,11 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             first_row: rows.start,
             first_column: columns.start,
         };
-        // SAFETY: `a` and `b.lanes` describe lanes of these rows, columns and steps, in the views or in copies of them. Rows and
-        // columns lie within the product's dimensions, which `out` and `second` have too; both are borrowed mutably, and no
-        // two tasks have rows and columns in common. Where k does not start at 0, this task has written these elements of
-        // `out` before, and where `add` is set its caller had. `b.pack` is the task's own, of the run's size. `applies` found
-        // the instructions.
+        // SAFETY: `a` and `b.lanes` describe lanes of these rows, columns and steps, in the views or in copies of them. Rows
+        // and columns lie within the product's dimensions, which `out` and `second` have too; both are borrowed mutably, and
+        // no two tasks have rows and columns in common. Where k does not start at 0, this task has written these elements of
+        // `out` before, and where `add` is set its caller had. `b.pack` is the task's own, of the run's size; `b.next` is only
+        // prefetched. `applies` found the instructions.
         unsafe {
             match self.precision {
                 Precision::F32 => avx512::panel_f32(panel, self.finish),
