@@ -68,11 +68,17 @@ fn linear(criterion: &mut Criterion) {
     });
 }
 
+fn map((inputs, outputs): (usize, usize)) -> LinearTensors<NdArrayTensor> {
+    LinearTensors {
+        weight: matrix(inputs, outputs),
+        bias: vector(outputs),
+    }
+}
+
 fn joint_linear(criterion: &mut Criterion) {
     let (x, grad) = (matrix(TOKENS, HIDDEN), matrix(TOKENS, 2 * HIDDEN));
-    let weights = [matrix(HIDDEN, HIDDEN), matrix(HIDDEN, HIDDEN)];
-    let biases = [vector(HIDDEN), vector(HIDDEN)];
-    let forward = || Fused::joint_linear(x.clone(), weights.clone(), biases.clone());
+    let maps = [(HIDDEN, HIDDEN), (HIDDEN, HIDDEN)].map(map);
+    let forward = || Fused::joint_linear_forward(x.clone(), maps.clone());
     criterion.bench_function("joint linear forward", |b| b.iter(forward));
     let (_, saved) = forward();
     criterion.bench_function("joint linear backward", |b| {
@@ -82,10 +88,7 @@ fn joint_linear(criterion: &mut Criterion) {
 
 fn feed_forward(criterion: &mut Criterion) {
     let (x, grad) = (matrix(TOKENS, HIDDEN), matrix(TOKENS, HIDDEN));
-    let maps = [(HIDDEN, INTERMEDIATE), (INTERMEDIATE, HIDDEN)].map(|(from, to)| LinearTensors {
-        weight: matrix(from, to),
-        bias: vector(to),
-    });
+    let maps = [(HIDDEN, INTERMEDIATE), (INTERMEDIATE, HIDDEN)].map(map);
     let forward = || Fused::feed_forward_forward(x.clone(), maps.clone(), Activation::Gelu);
     criterion.bench_function("feed-forward forward", |b| b.iter(forward));
     let (_, saved) = forward();
@@ -103,7 +106,7 @@ fn add_layer_norm(criterion: &mut Criterion) {
     };
     let forward = || {
         let residual = Some(residual.clone());
-        Fused::add_layer_norm(x.clone(), residual, gamma.clone(), beta.clone(), args)
+        Fused::add_layer_norm_forward(x.clone(), residual, gamma.clone(), beta.clone(), args)
     };
     criterion.bench_function("add and norm forward", |b| b.iter(forward));
     let (_, saved) = forward();
@@ -123,7 +126,7 @@ fn attention(criterion: &mut Criterion) {
         heads: 12,
         dropout: DROPOUT,
     };
-    let forward = || Fused::attention(tensors.clone(), [&sequences; 2], args);
+    let forward = || Fused::attention_forward(tensors.clone(), [&sequences; 2], args);
     criterion.bench_function("attention forward", |b| b.iter(forward));
     let (_, saved) = forward();
     criterion.bench_function("attention backward", |b| {
@@ -142,7 +145,7 @@ fn embed(criterion: &mut Criterion) {
     };
     let forward = || {
         let (gamma, beta) = (gamma.clone(), beta.clone());
-        Fused::embed(tables.clone(), lists.clone(), gamma, beta, args)
+        Fused::embed_forward(tables.clone(), lists.clone(), gamma, beta, args)
     };
     criterion.bench_function("embeddings forward", |b| b.iter(forward));
     let (_, saved) = forward();

@@ -15,6 +15,7 @@ use crate::config::{
     BackendConfig, FromSection, Section, apply_overrides, from_value, read_value, set_backend,
 };
 use crate::error::{Error, Result};
+use crate::tell;
 use crate::train::{Dashboard, RunDirectory};
 
 /// Reads a count of which none makes no sense, from 1.
@@ -101,10 +102,10 @@ impl ResumeArgs {
     pub fn open(&self, run_dir: &Path) -> Result<RunDirectory> {
         let run = RunDirectory::open(run_dir, self.resume)?;
         if let Some(checkpoint) = run.checkpoint() {
-            eprintln!("resumes    {}", checkpoint.display());
+            tell!("resumes    {}", checkpoint.display());
         }
         for remark in run.remarks() {
-            eprintln!("           {remark}");
+            tell!("           {remark}");
         }
         Ok(run)
     }
@@ -118,7 +119,7 @@ impl ResumeArgs {
             return run.refuse(changes);
         }
         for change in changes {
-            eprintln!("accepted   {change}");
+            tell!("accepted   {change}");
             log::warn!("accepted: {change}");
         }
         Ok(())
@@ -128,10 +129,10 @@ impl ResumeArgs {
 /// Says on standard error what the user should know of a backend before a training begins.
 pub fn remark_on(backend: &BackendConfig) {
     if matches!(backend, BackendConfig::Wgpu { .. }) {
-        eprintln!(
+        tell!(
             "backend    wgpu: where it meets a kind of shape for the first time, it times kernels for it, which can"
         );
-        eprintln!("           take minutes in all; what it found is kept for later runs");
+        tell!("           take minutes in all; what it found is kept for later runs");
     }
 }
 
@@ -173,7 +174,7 @@ pub fn end(result: Result<()>) -> ExitCode {
     if let Some(help) = error.help() {
         line += &format!("; {help}");
     }
-    eprintln!("{}", line.replace('\n', " "));
+    tell!("{}", line.replace('\n', " "));
     ExitCode::from(error.exit_code())
 }
 

@@ -16,6 +16,8 @@
 //! | [`train`] | the training loop in burn-train's learner, its checkpoints and its dashboard |
 //! | [`backend`] | from a configuration to a concrete backend |
 //! | `command` | what the programs' commands share; with the feature of that name |
+//! | [`console`] | what a user is told on standard error |
+//! | `allocator` | the global allocator's settings |
 //! | [`sample_data`] | the built-in corpus and labelled sets |
 
 mod allocator;
@@ -23,6 +25,7 @@ pub mod backend;
 #[cfg(feature = "command")]
 pub mod command;
 pub mod config;
+pub mod console;
 pub mod data;
 pub mod error;
 pub mod files;

@@ -139,7 +139,7 @@ fn a_sequence_is_encoded_the_same_alone_and_in_a_batch() {
         let output = model
             .bert
             .forward(&batch.to_device(&device), &DropoutKey::inference());
-        output.hidden_states.into_data().to_vec().unwrap()
+        output.last_hidden_state.into_data().to_vec().unwrap()
     };
     let whole = batch();
     let together = encode(&whole);

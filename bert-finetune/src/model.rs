@@ -98,11 +98,7 @@ impl<B: Backend> TaskModel<B> {
         seed: u64,
         device: &B::Device,
     ) -> Self {
-        let init = Init {
-            seed,
-            deviation: config.initializer_range,
-            device,
-        };
+        let init = Init::new(config, seed, device);
         match kind {
             HeadKind::Sequence => {
                 Self::Sequence(BertForSequenceClassification::new(config, outputs, &init))

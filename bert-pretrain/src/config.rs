@@ -60,6 +60,8 @@ pub enum TokenizerConfig {
         lowercase: bool,
         /// How often a pair of pieces must occur to become a token.
         min_frequency: u64,
+        /// How many characters the vocabulary has, the most frequent ones; all where it is not said.
+        limit_alphabet: Option<usize>,
     },
     /// One that is there already.
     Load {
@@ -393,6 +395,15 @@ impl FromSection for TokenizerConfig {
             vocab_size: section.number("vocab_size", 8192, 6..=LARGEST_VOCABULARY),
             lowercase: section.or("lowercase", true),
             min_frequency: section.number("min_frequency", 2, 1..=u64::MAX),
+            limit_alphabet: {
+                let limit = section.or("limit_alphabet", None);
+                section.check(
+                    limit != Some(0),
+                    "limit_alphabet",
+                    "must be above 0, or null",
+                );
+                limit
+            },
         }
     }
 }
@@ -443,7 +454,8 @@ impl FromSection for ExamplesConfig {
             whole_word: section.or("whole_word", false),
             pairs: section.choice("pairs", &pairs, Pairs::Nsp),
             short_seq_probability: section.number("short_seq_probability", 0.1, 0.0..=1.0),
-            valid_fraction: section.fraction("valid_fraction", 0.05),
+            // All of them, for evaluating on another text.
+            valid_fraction: section.number("valid_fraction", 0.05, 0.0..=1.0),
         };
         let nothing = config.masked_fraction == 0.0;
         section.check(!nothing, "masked_fraction", "must be above 0, found 0");

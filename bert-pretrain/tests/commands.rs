@@ -181,6 +181,14 @@ fn a_loss_that_is_not_finite_ends_the_run_with_its_step_and_its_documents() {
 #[cfg(unix)]
 #[test]
 fn a_run_asked_to_stop_leaves_a_checkpoint_to_go_on_from() {
+    for signal in ["-TERM", "-HUP"] {
+        stop(signal);
+    }
+}
+
+/// Stops a run whose standard error nobody reads any more, and goes on with it.
+#[cfg(unix)]
+fn stop(signal: &str) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     std::fs::write(root.join("c.json"), CONFIG).unwrap();
@@ -195,9 +203,10 @@ fn a_run_asked_to_stop_leaves_a_checkpoint_to_go_on_from() {
             "training.steps=1000000",
         ])
         .args(["--set", "training.checkpoint_every_steps=1000000"])
-        .stderr(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    drop(child.stderr.take());
     let metrics = root.join("run/metrics.jsonl");
     let running = || std::fs::metadata(&metrics).is_ok_and(|file| file.len() > 0);
     for _ in 0..600 {
@@ -208,7 +217,7 @@ fn a_run_asked_to_stop_leaves_a_checkpoint_to_go_on_from() {
     }
     assert!(running(), "no step was logged in a minute");
     let mut kill = Command::new("kill");
-    kill.args(["-TERM", &child.id().to_string()]);
+    kill.args([signal, &child.id().to_string()]);
     assert!(kill.status().unwrap().success());
     assert!(child.wait().unwrap().success());
     let checkpoint = std::fs::read_dir(root.join("run/checkpoints"))

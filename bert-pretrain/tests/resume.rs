@@ -124,14 +124,16 @@ fn a_run_goes_on_with_what_it_was_trained_with_or_what_its_user_accepts() {
         "--set",
         "training.steps=8",
         "--set",
-        "corpus.documents=61",
+        "corpus.documents=90",
+        "--set",
+        "training.batch_tokens=20000",
     ];
     let output = train(root, &changed);
     let parts = [
         "step-000006 was trained otherwise",
         "optimizer.learning_rate was 0.0001, is 0.0003",
         "training.steps was 6, is 8",
-        "corpus.documents was 60, is 61",
+        "corpus.documents was 60, is 90",
         "--accept-changes",
     ];
     refused(&output, 2, &parts);
@@ -148,6 +150,25 @@ fn a_run_goes_on_with_what_it_was_trained_with_or_what_its_user_accepts() {
     assert!(said.contains("training.steps was 6, is 8"), "{said}");
     assert!(said.contains("the data are others"), "{said}");
     assert_eq!(checkpoints(root), ["step-000006", "step-000008"]);
+    assert!(said.contains("the next epoch begins"), "{said}");
+    // The other text would give another vocabulary; the weights are for this one.
+    let vocabulary =
+        |step| std::fs::read(root.join(format!("run/checkpoints/{step}/vocab.txt"))).unwrap();
+    assert_eq!(vocabulary("step-000006"), vocabulary("step-000008"));
+    done(&run(
+        root,
+        &[&["tokenizer", "c.json"], &changed[5..]].concat(),
+    ));
+    let of_the_text = std::fs::read(root.join("run/tokenizer/vocab.txt")).unwrap();
+    assert_ne!(of_the_text, vocabulary("step-000008"));
+    let other = [
+        "--resume",
+        "--accept-changes",
+        "--set",
+        "tokenizer.vocab_size=200",
+    ];
+    let output = train(root, &[&changed[1..], &other[..]].concat());
+    refused(&output, 2, &["tokenizer.vocab_size was 300, is 200"]);
 
     // Nothing of this changes the weights.
     let free = [
@@ -160,6 +181,39 @@ fn a_run_goes_on_with_what_it_was_trained_with_or_what_its_user_accepts() {
     done(&train(root, &[&changed[1..], &free[..]].concat()));
 
     refused(&train(root, &["--accept-changes"]), 2, &["--resume"]);
+}
+
+#[test]
+fn without_pairs_a_model_is_saved_without_what_pairs_train() {
+    let directory = directory();
+    let root = directory.path();
+    let single = ["--set", "examples.pairs=none"];
+    done(&train(root, &single));
+    for model in ["model", "best", "checkpoints/step-000006"] {
+        let config = std::fs::read_to_string(root.join("run").join(model).join("config.json"));
+        let config: Value = serde_json::from_str(&config.unwrap()).unwrap();
+        assert_eq!(config["architectures"][0], "BertForMaskedLM", "{model}");
+    }
+    let next = ["next-sentence", "--model", "run/model", "One.", "Two."];
+    refused(&run(root, &next), 1, &["it has no pooler"]);
+    let fill = ["fill-mask", "--model", "run/model", "The [MASK]."];
+    done(&run(root, &fill));
+    let more = ["--resume", "--accept-changes", "--set", "training.steps=7"];
+    done(&train(root, &[&single[..], &more[..]].concat()));
+
+    // What came trained stays.
+    done(&train(root, &["--set", "run_dir=pairs"]));
+    let on = [
+        "--set",
+        "run_dir=on",
+        "--set",
+        "model={\"path\":\"pairs/model\"}",
+        "--set",
+        "tokenizer={\"type\":\"load\",\"path\":\"pairs/model\"}",
+    ];
+    done(&train(root, &[&single[..], &on[..]].concat()));
+    let next = ["next-sentence", "--model", "on/model", "One.", "Two."];
+    done(&run(root, &next));
 }
 
 #[test]

@@ -54,11 +54,7 @@ impl Job for Answer<'_> {
     type Output = Vec<[f32; 2]>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<[f32; 2]>> {
-        let init = Init::<B::InnerBackend> {
-            seed: 0,
-            deviation: self.opened.config.initializer_range,
-            device: &device,
-        };
+        let init = Init::<B::InnerBackend>::new(&self.opened.config, 0, &device);
         let model = BertForQuestionAnswering::new(&self.opened.config, &init);
         let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
         let batch = self.sequences.to_device(&device);

@@ -34,11 +34,7 @@ impl Job for Choose<'_> {
     type Output = Vec<f32>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f32>> {
-        let init = Init::<B::InnerBackend> {
-            seed: 0,
-            deviation: self.opened.config.initializer_range,
-            device: &device,
-        };
+        let init = Init::<B::InnerBackend>::new(&self.opened.config, 0, &device);
         let model = BertForMultipleChoice::new(&self.opened.config, &init);
         let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
         // Each choice makes a sequence with the question.

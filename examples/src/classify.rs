@@ -38,11 +38,7 @@ impl Job for Classify<'_> {
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
         // The backend inside: nothing is differentiated.
-        let init = Init::<B::InnerBackend> {
-            seed: 0,
-            deviation: self.opened.config.initializer_range,
-            device: &device,
-        };
+        let init = Init::<B::InnerBackend>::new(&self.opened.config, 0, &device);
         let labels = self.opened.head.labels.len().max(2);
         let model = BertForSequenceClassification::new(&self.opened.config, labels, &init);
         let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;

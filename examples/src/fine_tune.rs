@@ -42,11 +42,7 @@ impl Job for FineTune<'_> {
     type Output = ();
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<()> {
-        let init = Init::<B> {
-            seed: 1,
-            deviation: self.opened.config.initializer_range,
-            device: &device,
-        };
+        let init = Init::<B>::new(&self.opened.config, 1, &device);
         let model = BertForSequenceClassification::new(&self.opened.config, 2, &init);
         // The body of the directory, with a new head.
         let without = [Part::Classifier].into();

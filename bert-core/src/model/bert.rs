@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use crate::config::BertConfig;
 use crate::data::packed::{PackedBatch, Selection};
 use crate::nn::{Embeddings, Encoder, Init, Pooler};
-use crate::ops::{Activation, BertBackend, DropoutKey};
+use crate::ops::{BertBackend, DropoutKey};
 
 /// Embeddings, encoder and pooler (Devlin et al. 2019, section 3).
 #[derive(Module, Debug)]
@@ -22,11 +22,11 @@ pub struct BertModel<B: Backend> {
 
 /// What the encoder makes of a batch.
 #[derive(Debug, Clone)]
-pub struct BertOutput<B: Backend> {
-    /// The last layer's output, `[tokens, hidden]`.
-    pub hidden_states: Tensor<B, 2>,
-    /// The pooler's, `[sequences, hidden]`.
-    pub pooled: Tensor<B, 2>,
+pub struct BertModelOutput<B: Backend> {
+    /// `[tokens, hidden]`
+    pub last_hidden_state: Tensor<B, 2>,
+    /// `[sequences, hidden]`
+    pub pooler_output: Tensor<B, 2>,
 }
 
 impl<B: Backend> BertModel<B> {
@@ -42,14 +42,13 @@ impl<B: Backend> BertModel<B> {
 
 impl<B: BertBackend> BertModel<B> {
     /// Encodes a batch; `dropout` says whether this is training.
-    pub fn forward(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> BertOutput<B> {
-        let hidden_states = self.forward_states(batch, dropout);
-        let pooled = self
-            .pooler
-            .forward(hidden_states.clone(), batch.first_tokens.clone());
-        BertOutput {
-            hidden_states,
-            pooled,
+    pub fn forward(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> BertModelOutput<B> {
+        let last_hidden_state = self.forward_states(batch, dropout);
+        let first_tokens = batch.first_tokens.clone();
+        let first_tokens = last_hidden_state.clone().select(0, first_tokens);
+        BertModelOutput {
+            pooler_output: self.pooler.forward(first_tokens),
+            last_hidden_state,
         }
     }
 
@@ -65,7 +64,7 @@ impl<B: BertBackend> BertModel<B> {
         let starts = batch.sequences.starts();
         let selection = Selection::new(starts, &batch.sequences, &device);
         let first = self.forward_selected(batch, &selection, dropout);
-        self.pooler.dense.forward(first, Activation::Tanh)
+        self.pooler.forward(first)
     }
 
     /// The last layer's output for the selected tokens, `[selected, hidden]`, without the pooler.

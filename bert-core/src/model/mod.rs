@@ -8,7 +8,7 @@ mod question_answering;
 mod sequence_classifier;
 mod token_classifier;
 
-pub use bert::{BertModel, BertOutput};
+pub use bert::{BertModel, BertModelOutput};
 use head_dropout::HeadDropout;
 pub use multiple_choice::BertForMultipleChoice;
 pub use pretraining::{

@@ -8,7 +8,6 @@ use super::BertModel;
 use crate::config::BertConfig;
 use crate::data::packed::{PackedBatch, Selection, Sequences, ids};
 use crate::nn::{Init, LayerNorm, Linear};
-use crate::ops::composed::product;
 use crate::ops::{Activation, BertBackend, DropoutKey, primitive, tensor};
 
 /// `bert` and `cls`, as in checkpoints.
@@ -107,11 +106,7 @@ impl<B: Backend> PreTrainingLoss<B> {
 impl<B: Backend> BertForPreTraining<B> {
     /// With the sizes of `config` and initial weights.
     pub fn new(config: &BertConfig, seed: u64, device: &B::Device) -> Self {
-        let init = Init {
-            seed,
-            deviation: config.initializer_range,
-            device,
-        };
+        let init = Init::new(config, seed, device);
         Self {
             bert: BertModel::new(config, &init),
             cls: PreTrainingHeads {
@@ -174,7 +169,7 @@ impl<B: BertBackend> BertForPreTraining<B> {
         }
         if let Some(next_sentence) = labels.next_sentence {
             let rows = selection.places(sequences.starts(), &device);
-            let pooled = self.bert.pooler.forward(hidden_states, rows);
+            let pooled = self.bert.pooler.forward(hidden_states.select(0, rows));
             // Softmax and cross-entropy over a linear map, as for words: its two rows stand for the vocabulary.
             let head = &self.cls.seq_relationship;
             let labels = next_sentence.iter().map(|&label| i64::from(label));
@@ -201,8 +196,11 @@ impl<B: BertBackend> BertForPreTraining<B> {
         rows: Tensor<B, 1, Int>,
     ) -> Tensor<B, 2> {
         let hidden_states = self.transform_rows(hidden_states, rows);
-        product(hidden_states, self.decoder().transpose())
-            + self.cls.predictions.bias.val().unsqueeze::<2>()
+        tensor(B::bert_masked_lm_logits(
+            primitive(hidden_states),
+            primitive(self.decoder()),
+            primitive(self.cls.predictions.bias.val()),
+        ))
     }
 
     /// Scores of "is next" and "is not".
@@ -216,9 +214,9 @@ impl<B: BertBackend> BertForPreTraining<B> {
     }
 
     fn transform_rows(&self, hidden_states: Tensor<B, 2>, rows: Tensor<B, 1, Int>) -> Tensor<B, 2> {
-        let rows = B::bert_gather_rows(primitive(hidden_states), rows.into_primitive());
+        let rows = hidden_states.select(0, rows);
         let transform = &self.cls.predictions.transform;
-        let hidden = transform.dense.forward(tensor(rows), transform.activation);
+        let hidden = transform.dense.forward(rows, transform.activation);
         transform.layer_norm.forward(hidden)
     }
 

@@ -55,12 +55,8 @@ impl<B: BertBackend> SelfAttention<B> {
         let query = self
             .query
             .forward(selected.hidden_states, Activation::Identity);
-        let maps = [&self.key, &self.value];
-        let key_value = B::bert_joint_linear(
-            primitive(hidden_states),
-            maps.map(|map| primitive(map.weight.val())),
-            maps.map(|map| primitive(map.bias.val())),
-        );
+        let maps = [&self.key, &self.value].map(|map| map.tensors());
+        let key_value = B::bert_joint_linear(primitive(hidden_states), maps);
         let args = AttentionArgs {
             heads: self.num_attention_heads,
             dropout: dropout.next(self.attention_probs_dropout_prob),

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::{Init, Layer, Selected};
 use crate::config::BertConfig;
 use crate::data::packed::{Selection, Sequences};
-use crate::ops::{BertBackend, DropoutKey, primitive, tensor};
+use crate::ops::{BertBackend, DropoutKey};
 
 /// `num_hidden_layers` layers.
 #[derive(Module, Debug)]
@@ -56,10 +56,7 @@ impl<B: BertBackend> Encoder<B> {
         selection: &Selection<B>,
         dropout: &DropoutKey,
     ) -> Tensor<B, 2> {
-        let select = |hidden_states: Tensor<B, 2>| {
-            let rows = selection.rows.clone().into_primitive();
-            tensor(B::bert_gather_rows(primitive(hidden_states), rows))
-        };
+        let select = |hidden_states: Tensor<B, 2>| hidden_states.select(0, selection.rows.clone());
         let Some((last, below)) = self.layer.split_last() else {
             return select(embedded);
         };

@@ -6,17 +6,16 @@ use burn::tensor::backend::Backend;
 
 use super::{Init, LayerNorm, Linear};
 use crate::config::BertConfig;
-use crate::ops::{
-    Activation, BertBackend, DropoutKey, LayerNormArgs, LinearTensors, primitive, tensor,
-};
+use crate::ops::{Activation, BertBackend, DropoutKey, LayerNormArgs, primitive, tensor};
 
 /// `activation(x W₁ + b₁)`.
 #[derive(Module, Debug)]
 pub struct Intermediate<B: Backend> {
     /// `[hidden, intermediate]`
     pub dense: Linear<B>,
+    /// `hidden_act`
     #[module(skip)]
-    activation: Activation,
+    pub activation: Activation,
 }
 
 impl<B: Backend> Intermediate<B> {
@@ -67,25 +66,11 @@ impl<B: BertBackend> ResidualOutput<B> {
         self.add_and_norm(x, residual, dropout)
     }
 
-    /// The whole feed-forward network, of which this is the second half: `LayerNorm(x + dropout(activation(x W₁ + b₁) W₂ + b₂))`.
+    /// `LayerNorm(residual + dropout(x))`, for a caller that has `x W + b` already.
     ///
     /// # Shapes
     /// `[tokens, hidden] -> [tokens, hidden]`
-    pub fn feed_forward(
-        &self,
-        intermediate: &Intermediate<B>,
-        x: Tensor<B, 2>,
-        dropout: &DropoutKey,
-    ) -> Tensor<B, 2> {
-        let maps = [&intermediate.dense, &self.dense].map(|map| LinearTensors {
-            weight: primitive(map.weight.val()),
-            bias: primitive(map.bias.val()),
-        });
-        let y = B::bert_feed_forward(primitive(x.clone()), maps, intermediate.activation);
-        self.add_and_norm(tensor(y), x, dropout)
-    }
-
-    fn add_and_norm(
+    pub fn add_and_norm(
         &self,
         x: Tensor<B, 2>,
         residual: Tensor<B, 2>,

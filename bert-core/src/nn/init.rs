@@ -1,5 +1,5 @@
-//! Initial weights: a truncated normal for matrices, zero biases, unit layer norms (Devlin et al. 2019; its code
-//! truncates at two standard deviations, which Hugging Face does not).
+//! Initial weights as in google-research/bert: a normal truncated at two standard deviations for matrices (Hugging Face
+//! does not truncate), zero biases, unit layer norms.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
 
 use super::{LayerNorm, Linear};
+use crate::config::BertConfig;
 use crate::data::random::generator;
 
 /// Makes the initial parameters of one model.
@@ -18,13 +19,22 @@ use crate::data::random::generator;
 pub struct Init<'a, B: Backend> {
     /// The seed of the whole model.
     pub seed: u64,
-    /// The standard deviation before truncation, `initializer_range`.
+    /// The standard deviation before truncation.
     pub deviation: f64,
     /// Where the parameters live.
     pub device: &'a B::Device,
 }
 
-impl<B: Backend> Init<'_, B> {
+impl<'a, B: Backend> Init<'a, B> {
+    /// With the `initializer_range` of `config`.
+    pub fn new(config: &BertConfig, seed: u64, device: &'a B::Device) -> Self {
+        Self {
+            seed,
+            deviation: config.initializer_range,
+            device,
+        }
+    }
+
     /// A matrix of truncated normals.
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Param<Tensor<B, 2>> {
         self.table(name, shape, None)

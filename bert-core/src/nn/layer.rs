@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::{Attention, Init, Intermediate, ResidualOutput, Selected};
 use crate::config::BertConfig;
 use crate::data::packed::Sequences;
-use crate::ops::{BertBackend, DropoutKey};
+use crate::ops::{BertBackend, DropoutKey, primitive, tensor};
 
 /// Attention, then the feed-forward network.
 #[derive(Module, Debug)]
@@ -66,7 +66,17 @@ impl<B: BertBackend> Layer<B> {
         let attended = self
             .attention
             .forward(hidden_states, selected, sequences, dropout);
-        self.output
-            .feed_forward(&self.intermediate, attended, dropout)
+        self.feed_forward(attended, dropout)
+    }
+
+    /// The second half: `LayerNorm(x + dropout(activation(x W₁ + b₁) W₂ + b₂))` (Vaswani et al. 2017, section 3.3).
+    ///
+    /// # Shapes
+    /// `[tokens, hidden] -> [tokens, hidden]`
+    pub fn feed_forward(&self, x: Tensor<B, 2>, dropout: &DropoutKey) -> Tensor<B, 2> {
+        let maps = [&self.intermediate.dense, &self.output.dense].map(|map| map.tensors());
+        let activation = self.intermediate.activation;
+        let y = B::bert_feed_forward(primitive(x.clone()), maps, activation);
+        self.output.add_and_norm(tensor(y), x, dropout)
     }
 }

@@ -19,8 +19,11 @@ pub use pooler::Pooler;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
 
-use crate::ops::{Activation, BertBackend, Dropout, LayerNormArgs, primitive, tensor};
+use crate::ops::{
+    Activation, BertBackend, Dropout, LayerNormArgs, LinearTensors, primitive, tensor,
+};
 
 /// `activation(x W + b)`.
 #[derive(Module, Debug)]
@@ -31,16 +34,22 @@ pub struct Linear<B: Backend> {
     pub bias: Param<Tensor<B, 1>>,
 }
 
+impl<B: Backend> Linear<B> {
+    /// Its parameters, as operations take them.
+    pub fn tensors(&self) -> LinearTensors<FloatTensor<B>> {
+        LinearTensors {
+            weight: primitive(self.weight.val()),
+            bias: primitive(self.bias.val()),
+        }
+    }
+}
+
 impl<B: BertBackend> Linear<B> {
     /// # Shapes
     /// `[rows, in] -> [rows, out]`
     pub fn forward(&self, x: Tensor<B, 2>, activation: Activation) -> Tensor<B, 2> {
-        tensor(B::bert_linear(
-            primitive(x),
-            primitive(self.weight.val()),
-            primitive(self.bias.val()),
-            activation,
-        ))
+        let LinearTensors { weight, bias } = self.tensors();
+        tensor(B::bert_linear(primitive(x), weight, bias, activation))
     }
 }
 

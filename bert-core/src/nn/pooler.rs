@@ -1,12 +1,12 @@
 //! The representation of a whole sequence.
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 
 use super::{Init, Linear};
 use crate::config::BertConfig;
-use crate::ops::{Activation, BertBackend, primitive, tensor};
+use crate::ops::{Activation, BertBackend};
 
 /// `tanh(h_[CLS] W + b)`.
 #[derive(Module, Debug)]
@@ -25,14 +25,11 @@ impl<B: Backend> Pooler<B> {
 }
 
 impl<B: BertBackend> Pooler<B> {
+    /// Takes the last layer's output for the first token of every sequence.
+    ///
     /// # Shapes
-    /// hidden_states `[tokens, hidden]`, first_tokens `[sequences]` -> `[sequences, hidden]`
-    pub fn forward(
-        &self,
-        hidden_states: Tensor<B, 2>,
-        first_tokens: Tensor<B, 1, Int>,
-    ) -> Tensor<B, 2> {
-        let first = B::bert_gather_rows(primitive(hidden_states), first_tokens.into_primitive());
-        self.dense.forward(tensor(first), Activation::Tanh)
+    /// `[sequences, hidden] -> [sequences, hidden]`
+    pub fn forward(&self, first_tokens: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.dense.forward(first_tokens, Activation::Tanh)
     }
 }

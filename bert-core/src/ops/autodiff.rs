@@ -1,6 +1,6 @@
 //! [`BertBackend`] for `Autodiff<B>`: every operation with its backward step, for any `B`.
 
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::base::Checkpointer;
@@ -15,7 +15,7 @@ use super::{
 use crate::data::packed::Sequences;
 
 /// The kernels of the backend inside.
-type Of<B> = <B as BertBackend>::Kernels;
+type KernelsOf<B> = <B as BertBackend>::Kernels;
 
 /// Adds each gradient to the parent it belongs to, where that parent wants one.
 macro_rules! register {
@@ -43,12 +43,12 @@ macro_rules! so_far {
 struct Linear;
 
 impl<B: BertBackend> Backward<B, 3> for Linear {
-    type State = <Of<B> as Kernels<B>>::LinearSaved;
+    type State = <KernelsOf<B> as Kernels<B>>::LinearSaved;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let so_far = so_far!(B, ops, grads, grad);
-        let values = Of::<B>::linear_backward(grad, ops.state, so_far);
+        let values = KernelsOf::<B>::linear_backward(grad, ops.state, so_far);
         register!(B, ops, grads, values);
     }
 }
@@ -57,12 +57,12 @@ impl<B: BertBackend> Backward<B, 3> for Linear {
 struct JointLinear;
 
 impl<B: BertBackend> Backward<B, 5> for JointLinear {
-    type State = <Of<B> as Kernels<B>>::JointLinearSaved;
+    type State = <KernelsOf<B> as Kernels<B>>::JointLinearSaved;
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let so_far = so_far!(B, ops, grads, grad);
-        let values = Of::<B>::joint_linear_backward(grad, ops.state, so_far);
+        let values = KernelsOf::<B>::joint_linear_backward(grad, ops.state, so_far);
         register!(B, ops, grads, values);
     }
 }
@@ -71,12 +71,12 @@ impl<B: BertBackend> Backward<B, 5> for JointLinear {
 struct FeedForward;
 
 impl<B: BertBackend> Backward<B, 5> for FeedForward {
-    type State = <Of<B> as Kernels<B>>::FeedForwardSaved;
+    type State = <KernelsOf<B> as Kernels<B>>::FeedForwardSaved;
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let so_far = so_far!(B, ops, grads, grad);
-        let values = Of::<B>::feed_forward_backward(grad, ops.state, so_far);
+        let values = KernelsOf::<B>::feed_forward_backward(grad, ops.state, so_far);
         register!(B, ops, grads, values);
     }
 }
@@ -85,11 +85,11 @@ impl<B: BertBackend> Backward<B, 5> for FeedForward {
 struct AddLayerNorm;
 
 impl<B: BertBackend> Backward<B, 4> for AddLayerNorm {
-    type State = <Of<B> as Kernels<B>>::LayerNormSaved;
+    type State = <KernelsOf<B> as Kernels<B>>::LayerNormSaved;
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let values = Of::<B>::add_layer_norm_backward(grad, ops.state);
+        let values = KernelsOf::<B>::add_layer_norm_backward(grad, ops.state);
         register!(B, ops, grads, values);
     }
 }
@@ -99,11 +99,11 @@ impl<B: BertBackend> Backward<B, 4> for AddLayerNorm {
 struct LayerNorm;
 
 impl<B: BertBackend> Backward<B, 3> for LayerNorm {
-    type State = <Of<B> as Kernels<B>>::LayerNormSaved;
+    type State = <KernelsOf<B> as Kernels<B>>::LayerNormSaved;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let [dx, _, d_gamma, d_beta] = Of::<B>::add_layer_norm_backward(grad, ops.state);
+        let [dx, _, d_gamma, d_beta] = KernelsOf::<B>::add_layer_norm_backward(grad, ops.state);
         register!(B, ops, grads, [dx, d_gamma, d_beta]);
     }
 }
@@ -112,12 +112,15 @@ impl<B: BertBackend> Backward<B, 3> for LayerNorm {
 struct Attention(AttentionArgs);
 
 impl<B: BertBackend> Backward<B, 2> for Attention {
-    type State = ([Sequences<B>; 2], <Of<B> as Kernels<B>>::AttentionSaved);
+    type State = (
+        [Sequences<B>; 2],
+        <KernelsOf<B> as Kernels<B>>::AttentionSaved,
+    );
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (sequences, saved) = ops.state;
-        let values = Of::<B>::attention_backward(grad, sequences.each_ref(), self.0, saved);
+        let values = KernelsOf::<B>::attention_backward(grad, sequences.each_ref(), self.0, saved);
         register!(B, ops, grads, [values.query, values.key_value]);
     }
 }
@@ -126,12 +129,12 @@ impl<B: BertBackend> Backward<B, 2> for Attention {
 struct Embed;
 
 impl<B: BertBackend> Backward<B, 5> for Embed {
-    type State = <Of<B> as Kernels<B>>::EmbedSaved;
+    type State = <KernelsOf<B> as Kernels<B>>::EmbedSaved;
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let so_far = so_far!(B, ops, grads, grad);
-        let values = Of::<B>::embed_backward(grad, ops.state, so_far);
+        let values = KernelsOf::<B>::embed_backward(grad, ops.state, so_far);
         register!(B, ops, grads, values);
     }
 }
@@ -140,16 +143,38 @@ impl<B: BertBackend> Backward<B, 5> for Embed {
 struct MaskedLm;
 
 impl<B: BertBackend> Backward<B, 3> for MaskedLm {
-    type State = <Of<B> as Kernels<B>>::MaskedLmSaved;
+    type State = <KernelsOf<B> as Kernels<B>>::MaskedLmSaved;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        register!(B, ops, grads, Of::<B>::masked_lm_backward(grad, ops.state));
+        register!(
+            B,
+            ops,
+            grads,
+            KernelsOf::<B>::masked_lm_backward(grad, ops.state)
+        );
     }
 }
 
+/// An input and two maps in the order of their gradients.
+fn in_order<'a, B: Backend>(
+    x: &'a FloatTensor<B>,
+    [first, second]: &'a [LinearTensors<FloatTensor<B>>; 2],
+) -> [&'a FloatTensor<B>; 5] {
+    [x, &first.weight, &first.bias, &second.weight, &second.bias]
+}
+
+fn primitives<B: Backend, C: CheckpointStrategy>(
+    maps: [LinearTensors<FloatTensor<Autodiff<B, C>>>; 2],
+) -> [LinearTensors<FloatTensor<B>>; 2] {
+    maps.map(|map| LinearTensors {
+        weight: map.weight.primitive,
+        bias: map.bias.primitive,
+    })
+}
+
 impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
-    /// Not reached: every operation is recorded below. What it would compute is the same.
+    /// Every operation is recorded below, but for scores without a loss: those Burn records.
     type Kernels = Composed;
 
     fn bert_linear(
@@ -162,28 +187,23 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         let (x, weight, bias) = (x.primitive, weight.primitive, bias.primitive);
         match Linear.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (y, saved) = Of::<B>::linear_forward(x, weight, bias, activation);
+                let (y, saved) = KernelsOf::<B>::linear_forward(x, weight, bias, activation);
                 prep.finish(saved, y)
             }
-            OpsKind::UnTracked(prep) => prep.finish(Of::<B>::linear(x, weight, bias, activation)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(KernelsOf::<B>::linear(x, weight, bias, activation))
+            }
         }
     }
 
     fn bert_joint_linear(
         x: FloatTensor<Self>,
-        weights: [FloatTensor<Self>; 2],
-        biases: [FloatTensor<Self>; 2],
+        maps: [LinearTensors<FloatTensor<Self>>; 2],
     ) -> FloatTensor<Self> {
-        let [weight_nodes, bias_nodes] =
-            [&weights, &biases].map(|of| of.each_ref().map(|tensor| tensor.node.clone()));
-        let ([w1, w2], [b1, b2]) = (weight_nodes, bias_nodes);
-        let [weights, biases] = [weights, biases].map(|of| of.map(|tensor| tensor.primitive));
-        let (y, saved) = Of::<B>::joint_linear(x.primitive, weights, biases);
-        match JointLinear
-            .prepare::<C>([x.node, w1, w2, b1, b2])
-            .compute_bound()
-            .stateful()
-        {
+        let nodes = in_order::<Self>(&x, &maps).map(|tensor| tensor.node.clone());
+        let (y, saved) =
+            KernelsOf::<B>::joint_linear_forward(x.primitive, primitives::<B, C>(maps));
+        match JointLinear.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(saved, y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
@@ -194,20 +214,16 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         maps: [LinearTensors<FloatTensor<Self>>; 2],
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let [first, second] = &maps;
-        let nodes = [&x, &first.weight, &first.bias, &second.weight, &second.bias];
-        let nodes = nodes.map(|tensor| tensor.node.clone());
-        let maps = maps.map(|map| LinearTensors {
-            weight: map.weight.primitive,
-            bias: map.bias.primitive,
-        });
-        let x = x.primitive;
+        let nodes = in_order::<Self>(&x, &maps).map(|tensor| tensor.node.clone());
+        let (x, maps) = (x.primitive, primitives::<B, C>(maps));
         match FeedForward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (y, saved) = Of::<B>::feed_forward_forward(x, maps, activation);
+                let (y, saved) = KernelsOf::<B>::feed_forward_forward(x, maps, activation);
                 prep.finish(saved, y)
             }
-            OpsKind::UnTracked(prep) => prep.finish(Of::<B>::feed_forward(x, maps, activation)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(KernelsOf::<B>::feed_forward(x, maps, activation))
+            }
         }
     }
 
@@ -223,8 +239,13 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
             Some(residual) => (Some(residual.node), Some(residual.primitive)),
             None => (None, None),
         };
-        let (y, saved) =
-            Of::<B>::add_layer_norm(x.primitive, residual, gamma.primitive, beta.primitive, args);
+        let (y, saved) = KernelsOf::<B>::add_layer_norm_forward(
+            x.primitive,
+            residual,
+            gamma.primitive,
+            beta.primitive,
+            args,
+        );
         match residual_node {
             Some(residual_node) => {
                 let nodes = [x_node, residual_node, gamma_node, beta_node];
@@ -254,7 +275,8 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
             query: tensors.query.primitive,
             key_value: tensors.key_value.primitive,
         };
-        let (context, saved) = Of::<B>::attention(tensors, sequences.each_ref(), args);
+        let (context, saved) =
+            KernelsOf::<B>::attention_forward(tensors, sequences.each_ref(), args);
         match Attention(args)
             .prepare::<C>(nodes)
             .compute_bound()
@@ -274,7 +296,7 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let [word, position, token_type] = tables.each_ref().map(|table| table.node.clone());
         let nodes = [word, position, token_type, gamma.node, beta.node];
-        let (y, saved) = Of::<B>::embed(
+        let (y, saved) = KernelsOf::<B>::embed_forward(
             tables.map(|table| table.primitive),
             ids,
             gamma.primitive,
@@ -299,7 +321,7 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
             (hidden.primitive, word_embeddings.primitive, bias.primitive);
         let (loss_sum, correct) = match MaskedLm.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (output, saved) = Of::<B>::masked_lm_forward(
+                let (output, saved) = KernelsOf::<B>::masked_lm_forward(
                     hidden,
                     word_embeddings,
                     bias,
@@ -309,7 +331,7 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
                 (prep.finish(saved, output.loss_sum), output.correct)
             }
             OpsKind::UnTracked(prep) => {
-                let output = Of::<B>::masked_lm_loss(hidden, word_embeddings, bias, labels);
+                let output = KernelsOf::<B>::masked_lm(hidden, word_embeddings, bias, labels);
                 (prep.finish(output.loss_sum), output.correct)
             }
         };

@@ -11,9 +11,10 @@ use crate::data::packed::Sequences;
 
 /// The operations on a backend without differentiation.
 ///
-/// A forward step returns, beside its result, what its backward step needs, in a type of the implementation's own; a
-/// backward step returns gradients in the order of the forward step's tensors. `so_far` is the gradient that a tensor
-/// already has from its other uses: it is added up, in place where that is possible.
+/// `…_forward` returns, beside its result, what `…_backward` needs, in a type of the implementation's own; the operation's
+/// bare name is the same result with nothing kept, where that is less work. A backward step returns gradients in the order
+/// of the forward step's tensors. `so_far` is the gradient that a tensor already has from its other uses: it is added up,
+/// in place where that is possible.
 pub trait Kernels<B: Backend>: Debug + Send + 'static {
     /// What [`Kernels::linear_backward`] needs.
     type LinearSaved: Saved;
@@ -58,14 +59,13 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     /// Two linear maps of the same input, their results side by side: `y = x [W₁ W₂] + [b₁ b₂]`.
     ///
     /// # Shapes
-    /// x `[rows, in]`, weights `[in, out]`, biases `[out]` -> `[rows, 2 * out]`
-    fn joint_linear(
+    /// x `[rows, in]`, maps `[in, out]` -> `[rows, 2 * out]`
+    fn joint_linear_forward(
         x: FloatTensor<B>,
-        weights: [FloatTensor<B>; 2],
-        biases: [FloatTensor<B>; 2],
+        maps: [LinearTensors<FloatTensor<B>>; 2],
     ) -> (FloatTensor<B>, Self::JointLinearSaved);
 
-    /// `[dx, dW₁, dW₂, db₁, db₂]`.
+    /// `[dx, dW₁, db₁, dW₂, db₂]`.
     fn joint_linear_backward(
         grad: FloatTensor<B>,
         saved: Self::JointLinearSaved,
@@ -96,7 +96,7 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     ) -> [FloatTensor<B>; 5];
 
     /// `y = γ x̂ + β`, `x̂ = (s - mean(s)) / sqrt(var(s) + ε)`, `s = residual + dropout(x)` (Ba et al. 2016).
-    fn add_layer_norm(
+    fn add_layer_norm_forward(
         x: FloatTensor<B>,
         residual: Option<FloatTensor<B>>,
         gamma: FloatTensor<B>,
@@ -114,7 +114,7 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     /// `softmax(Q Kᵀ / sqrt(d)) V` (Vaswani et al. 2017, equation 1) for every sequence and head on its own, with dropout
     /// of the probabilities. Keys and values stand side by side in the columns of one tensor, heads within each; queries
     /// may be those of some tokens only.
-    fn attention(
+    fn attention_forward(
         tensors: AttentionTensors<FloatTensor<B>>,
         sequences: [&Sequences<B>; 2],
         args: AttentionArgs,
@@ -130,7 +130,7 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     ) -> AttentionTensors<FloatTensor<B>>;
 
     /// `dropout(LayerNorm(e))`, `e_t = word[id_t] + position[p_t] + token_type[s_t]` (Devlin et al. 2019, figure 2).
-    fn embed(
+    fn embed_forward(
         tables: [FloatTensor<B>; 3],
         ids: EmbeddingIds<B>,
         gamma: FloatTensor<B>,
@@ -147,7 +147,7 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     ) -> [FloatTensor<B>; 5];
 
     /// `-Σ_masked log softmax(h Eᵀ + b)[label]` with E the word embeddings (Devlin et al. 2019, 3.1), nothing kept.
-    fn masked_lm_loss(
+    fn masked_lm(
         hidden: FloatTensor<B>,
         word_embeddings: FloatTensor<B>,
         bias: FloatTensor<B>,
@@ -169,6 +169,16 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
     /// With P the probabilities, Y the one-hot labels and g `[1]` the gradient of the sum: `dlogits = (P - Y) g`,
     /// `[dh, dE, db] = [dlogits E, dlogitsᵀ h, Σ_masked dlogits]`.
     fn masked_lm_backward(grad: FloatTensor<B>, saved: Self::MaskedLmSaved) -> [FloatTensor<B>; 3];
+
+    /// The scores of every word, `h Eᵀ + b`.
+    ///
+    /// # Shapes
+    /// hidden `[rows, hidden]`, word_embeddings `[vocabulary, hidden]`, bias `[vocabulary]` -> `[rows, vocabulary]`
+    fn masked_lm_logits(
+        hidden: FloatTensor<B>,
+        word_embeddings: FloatTensor<B>,
+        bias: FloatTensor<B>,
+    ) -> FloatTensor<B>;
 
     /// One AdamW update of one parameter of any shape (Loshchilov and Hutter 2019, algorithm 2):
     /// `m ← β₁ m + (1 - β₁) g`, `v ← β₂ v + (1 - β₂) g²`, `θ ← θ - η u` with

@@ -50,13 +50,12 @@ pub trait BertBackend: Backend {
     /// Two linear maps of one input, side by side: `x [W₁ W₂] + [b₁ b₂]`.
     ///
     /// # Shapes
-    /// x `[rows, in]`, weights `[in, out]`, biases `[out]` -> `[rows, 2 * out]`
+    /// x `[rows, in]`, maps `[in, out]` -> `[rows, 2 * out]`
     fn bert_joint_linear(
         x: FloatTensor<Self>,
-        weights: [FloatTensor<Self>; 2],
-        biases: [FloatTensor<Self>; 2],
+        maps: [LinearTensors<FloatTensor<Self>>; 2],
     ) -> FloatTensor<Self> {
-        Self::Kernels::joint_linear(x, weights, biases).0
+        Self::Kernels::joint_linear_forward(x, maps).0
     }
 
     /// `activation(x W₁ + b₁) W₂ + b₂` (Vaswani et al. 2017, equation 2).
@@ -82,7 +81,7 @@ pub trait BertBackend: Backend {
         beta: FloatTensor<Self>,
         args: LayerNormArgs,
     ) -> FloatTensor<Self> {
-        Self::Kernels::add_layer_norm(x, residual, gamma, beta, args).0
+        Self::Kernels::add_layer_norm_forward(x, residual, gamma, beta, args).0
     }
 
     /// Scaled dot-product attention of every sequence on its own. `sequences` says where the queries of each sequence are,
@@ -95,7 +94,7 @@ pub trait BertBackend: Backend {
         sequences: [&Sequences<Self>; 2],
         args: AttentionArgs,
     ) -> FloatTensor<Self> {
-        Self::Kernels::attention(tensors, sequences, args).0
+        Self::Kernels::attention_forward(tensors, sequences, args).0
     }
 
     /// `dropout(LayerNorm(word + position + token_type))`.
@@ -109,15 +108,7 @@ pub trait BertBackend: Backend {
         beta: FloatTensor<Self>,
         args: LayerNormArgs,
     ) -> FloatTensor<Self> {
-        Self::Kernels::embed(tables, ids, gamma, beta, args).0
-    }
-
-    /// Rows of a matrix: `x[rows]`.
-    ///
-    /// # Shapes
-    /// x `[tokens, hidden]`, rows `[n]` -> `[n, hidden]`
-    fn bert_gather_rows(x: FloatTensor<Self>, rows: IntTensor<Self>) -> FloatTensor<Self> {
-        Self::float_select(x, 0, rows)
+        Self::Kernels::embed_forward(tables, ids, gamma, beta, args).0
     }
 
     /// The masked-LM loss over the tied decoder, summed over the masked tokens. The last argument is what the gradient of the
@@ -132,7 +123,19 @@ pub trait BertBackend: Backend {
         labels: IntTensor<Self>,
         _expected_grad: f64,
     ) -> MaskedLmOutput<Self> {
-        Self::Kernels::masked_lm_loss(hidden, word_embeddings, bias, labels)
+        Self::Kernels::masked_lm(hidden, word_embeddings, bias, labels)
+    }
+
+    /// The scores of every word, over the tied decoder.
+    ///
+    /// # Shapes
+    /// hidden `[rows, hidden]`, word_embeddings `[vocabulary, hidden]`, bias `[vocabulary]` -> `[rows, vocabulary]`
+    fn bert_masked_lm_logits(
+        hidden: FloatTensor<Self>,
+        word_embeddings: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::Kernels::masked_lm_logits(hidden, word_embeddings, bias)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::OptimizerConfig;
 use crate::ops::{AdamArgs, BertAutodiffBackend, BertBackend, Kernels, Moments, primitive, tensor};
 
 /// The kernels of the backend that is differentiated.
-type Of<B> = <<B as AutodiffBackend>::InnerBackend as BertBackend>::Kernels;
+type KernelsOf<B> = <<B as AutodiffBackend>::InnerBackend as BertBackend>::Kernels;
 
 /// AdamW or LAMB with decoupled weight decay on matrices only, after clipping by the global norm.
 ///
@@ -148,11 +148,17 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
 
 fn flatten<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let length = x.shape().num_elements();
-    reshape::<B>(x, Shape::new([length]))
+    B::float_reshape(x, Shape::new([length]))
 }
 
-fn reshape<B: Backend>(x: FloatTensor<B>, shape: Shape) -> FloatTensor<B> {
-    B::float_reshape(x, shape)
+/// A moment in the shape of its parameter; a restored one is flat. Burn's ndarray copies whatever is reshaped, even to the
+/// shape that it has.
+fn in_shape<B: Backend>(moment: FloatTensor<B>, shape: &Shape) -> FloatTensor<B> {
+    if moment.shape() == *shape {
+        moment
+    } else {
+        B::float_reshape(moment, shape.clone())
+    }
 }
 
 impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptimizer<B> {
@@ -228,7 +234,8 @@ struct SquaredNorm<'a, B: BertBackend> {
 impl<B: BertAutodiffBackend> ModuleVisitor<B> for SquaredNorm<'_, B::InnerBackend> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(grad) = self.grads.get::<B::InnerBackend, D>(param.id) {
-            let square = tensor::<B::InnerBackend, 1>(Of::<B>::squared_norm(primitive(grad)));
+            let square =
+                tensor::<B::InnerBackend, 1>(KernelsOf::<B>::squared_norm(primitive(grad)));
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + square,
                 None => square,
@@ -266,10 +273,9 @@ impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
         let value = value.inner();
         let shape = value.shape();
         let moments = match self.moments.remove(&path) {
-            // A restored moment is flat.
             Some(moments) => Moments {
-                first: reshape::<B::InnerBackend>(moments.first, shape.clone()),
-                second: reshape::<B::InnerBackend>(moments.second, shape),
+                first: in_shape::<B::InnerBackend>(moments.first, &shape),
+                second: in_shape::<B::InnerBackend>(moments.second, &shape),
             },
             None => Moments {
                 first: primitive(value.zeros_like()),
@@ -283,9 +289,9 @@ impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
         }
         let (grad, scale) = (primitive(grad), primitive(self.scale.clone()));
         let (value, moments) = if self.lamb {
-            Of::<B>::lamb(primitive(value), grad, scale, moments, args)
+            KernelsOf::<B>::lamb(primitive(value), grad, scale, moments, args)
         } else {
-            Of::<B>::adamw(primitive(value), grad, scale, moments, args)
+            KernelsOf::<B>::adamw(primitive(value), grad, scale, moments, args)
         };
         self.moments.insert(path, moments);
         let mut value = Tensor::<B, D>::from_inner(tensor(value));

@@ -14,7 +14,7 @@
 //! | `dashboard` | reports in a terminal: tables, a chart, keys |
 //! | `plain` | reports as lines |
 //! | `display` | numbers and names as people read them |
-//! | `stop` | Ctrl-C, SIGTERM and the dashboard's keys: first a checkpoint, then at once |
+//! | `stop` | Ctrl-C, SIGTERM, SIGHUP and the dashboard's keys: first a checkpoint, then at once |
 //! | [`run`] | the launch of the learner in a run directory |
 
 mod background;

@@ -9,6 +9,7 @@ use ratatui::crossterm::terminal;
 use super::display;
 use super::metrics::OF_STEPS;
 use super::renderer::{Report, Show, Split};
+use crate::tell;
 
 /// Columns of a line that goes to a file, enough for all metrics of pre-training; in a terminal it fits its width.
 const COLUMNS: usize = 160;
@@ -34,15 +35,15 @@ impl Show for PlainLines {
         let (first, since) = *self.first.get_or_insert((report.step, Instant::now()));
         let left = time_left(first, since.elapsed(), &report);
         if !self.terminal {
-            eprintln!("{}", line(&report, left, COLUMNS));
+            tell!("{}", line(&report, left, COLUMNS));
             return;
         }
         let columns = terminal::size().map_or(COLUMNS, |(columns, _)| usize::from(columns));
         let columns = columns.clamp(60, COLUMNS) - (BAR + 1);
         let line = line(&report, left, columns);
         match report.split {
-            Split::Train => eprintln!("{} {line}", bar(&report)),
-            Split::Valid => eprintln!("{:BAR$} {}", "", line.bold()),
+            Split::Train => tell!("{} {line}", bar(&report)),
+            Split::Valid => tell!("{:BAR$} {}", "", line.bold()),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::renderer::{Nothing, ReportRenderer, Show};
 use super::stop::{Stop, StopOnSignals};
 use super::strategy::{Components, Evaluation, LoopConfig, Outcome, StepStrategy};
 use super::task::{BatchLoader, Task};
-use crate::config::NonFinite;
+use crate::config::{NonFinite, write_resolved};
 use crate::error::{Error, Result};
 use crate::ops::BertAutodiffBackend;
 use crate::optim::{BertOptimizer, Schedule};
@@ -82,7 +82,8 @@ pub struct RunSettings<B: BertAutodiffBackend, M: Task<B>> {
     pub evaluation: Evaluation<M, B>,
 }
 
-/// Trains to the end of `settings.config`, or until Ctrl-C, SIGTERM or the dashboard's quit, which leave a checkpoint.
+/// Trains to the end of `settings.config`, or until Ctrl-C, SIGTERM, SIGHUP or the dashboard's quit, which leave a
+/// checkpoint. The resolved configuration goes into the run directory as `config.json`.
 ///
 /// # Errors
 /// [`Error::NonFinite`] and [`Error::Step`], and what writing to the run directory gives.
@@ -94,6 +95,11 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     settings: RunSettings<B, M>,
 ) -> Result<Outcome> {
     let dashboard = settings.dashboard.resolve()?;
+    // Not before: of a run that is refused, what was there stays.
+    write_resolved(
+        &settings.run_dir.join("config.json"),
+        &settings.recipe.config,
+    )?;
     let optimizer = match settings.config.non_finite {
         NonFinite::Stop => optimizer,
         NonFinite::Skip { .. } => optimizer.with_finite_updates_only(),

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn_train::Interrupter;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::dashboard::screen;
 use crate::error::{Error, Result};
+use crate::tell;
 
 /// What both the plain lines and the dashboard say of a stopping run.
 pub(super) const STOPPING: &str = "finishing the step, then writing a checkpoint";
@@ -40,7 +41,7 @@ impl Stop {
             self.interrupter.stop(Some(reason));
             log::info!("{reason}: {STOPPING}");
             if self.announce {
-                eprintln!("\n{STOPPING} (Ctrl-C again quits at once, without one)");
+                tell!("\n{STOPPING} (Ctrl-C again quits at once, without one)");
             }
         }
         before
@@ -67,7 +68,7 @@ fn runs() -> std::sync::MutexGuard<'static, Vec<Stop>> {
     RUNS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As long as it lives, Ctrl-C and SIGTERM stop the run.
+/// As long as it lives, Ctrl-C, SIGTERM and the end of its terminal stop the run.
 pub(super) struct StopOnSignals(Stop);
 
 impl StopOnSignals {
@@ -76,7 +77,12 @@ impl StopOnSignals {
     pub(super) fn new(stop: &Stop) -> Result<Self> {
         static LISTENING: OnceLock<()> = OnceLock::new();
         if LISTENING.get().is_none() {
-            let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+            let mut stopping = vec![SIGINT, SIGTERM];
+            // A run that is to outlive its terminal, as under nohup, does.
+            if !is_ignored(SIGHUP) {
+                stopping.push(SIGHUP);
+            }
+            let signals = signal_hook::iterator::Signals::new(stopping)
                 .map_err(Error::io("listen to signals for", "this process"))?;
             if LISTENING.set(()).is_ok() {
                 std::thread::spawn(move || listen(signals));
@@ -93,6 +99,16 @@ impl Drop for StopOnSignals {
     }
 }
 
+/// Whether this process was started to ignore a signal.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: all zeros is a value of this structure of C; the call writes to it and changes nothing else.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 fn listen(mut signals: signal_hook::iterator::Signals) {
     for signal in signals.forever() {
         let runs = runs().clone();
@@ -103,7 +119,8 @@ fn listen(mut signals: signal_hook::iterator::Signals) {
         // All are asked before any may end the process.
         let asked: Vec<bool> = runs.iter().map(Stop::asked).collect();
         for (run, asked) in runs.iter().zip(asked) {
-            if asked {
+            // A terminal that ends says so more than once; only a person means more by asking again.
+            if asked && signal != SIGHUP {
                 run.or_quit("a signal");
             } else {
                 run.gently("a signal");

@@ -26,9 +26,20 @@ pub struct ModelDirectory {
 pub fn read_config(directory: &Path) -> Result<BertConfig> {
     let path = directory.join("config.json");
     if !path.is_file() {
+        let help = match directory.join("bert_config.json").is_file() {
+            true => {
+                "TensorFlow's checkpoints are not read; transformers converts google-research/bert's to its own form"
+            }
+            false => {
+                "name a directory with config.json, model.safetensors and tokenizer.json, such as a run's model/"
+            }
+        };
         return Err(Error::Usage {
-            problem: format!("{} is not a model directory: it has no config.json", directory.display()),
-            help: "name a directory with config.json, model.safetensors and tokenizer.json, such as a run's model/".into(),
+            problem: format!(
+                "{} is not a model directory: it has no config.json",
+                directory.display()
+            ),
+            help: help.into(),
         });
     }
     let config = BertConfig::from_hugging_face(&path.display().to_string(), read_value(&path)?)?;

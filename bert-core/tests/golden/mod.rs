@@ -180,15 +180,15 @@ pub(crate) fn forward<B: BertBackend>(activation: &str, tolerance: f32) {
         }
     }
     let output = bert.forward(&batch, &inference);
-    check("pooled", values(output.pooled.clone()));
+    check("pooled", values(output.pooler_output.clone()));
     check(
         "nsp_logits",
-        values(model.next_sentence_logits(output.pooled)),
+        values(model.next_sentence_logits(output.pooler_output)),
     );
     let every = ids(0..sequences.tokens() as i64, &device);
     check(
         "mlm_logits",
-        values(model.masked_lm_logits(output.hidden_states, every)),
+        values(model.masked_lm_logits(output.last_hidden_state, every)),
     );
 
     let labels = expected.labels();

@@ -9,6 +9,7 @@ use bert_core::config::BackendConfig;
 use bert_core::error::{Error, Result};
 use bert_core::files::write_atomically_with;
 use bert_core::ops::{BertAutodiffBackend, BertBackend};
+use bert_core::tell;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -35,7 +36,7 @@ pub(super) fn predict(args: &ModelArgs, input: &Path, output: Option<&Path>) -> 
     let backend = args.backend.config()?;
     let stream = input == Path::new("-");
     if stream && std::io::stdin().is_terminal() {
-        eprintln!("a text a line, or a row of JSON; Ctrl-D ends");
+        tell!("a text a line, or a row of JSON; Ctrl-D ends");
     }
     let as_json = args.json || output.is_some() || !std::io::stdout().is_terminal();
     with_task!(&opened.settings.task, T => {
@@ -106,7 +107,7 @@ impl<T: Task, F: FnMut(Result<Answer>) -> Result<()> + Send> Job for Answers<'_,
         }
         if encoder.truncated() > 0 {
             let (cut, most) = (encoder.truncated(), encoder.max_tokens);
-            eprintln!("{cut} texts were cut to {most} tokens");
+            tell!("{cut} texts were cut to {most} tokens");
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Rows that cannot be used: refused, all of them at once, or left out and counted.
 
 use bert_core::error::{Error, Result};
+use bert_core::tell;
 
 use crate::config::BadRows;
 
@@ -37,7 +38,7 @@ impl BadRowCount {
                 if self.policy == BadRows::Skip || self.first.is_some() {
                     if self.count <= SHOWN {
                         log::warn!("{error}");
-                        eprintln!("bad row    {error}");
+                        tell!("bad row    {error}");
                     }
                 } else {
                     self.first = Some(error);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use bert_core::backend::{Job, run_on};
 use bert_core::command::{ResumeArgs, log_to_run, remark_on, usage};
-use bert_core::config::{BertConfig, write_resolved};
+use bert_core::config::BertConfig;
 use bert_core::error::{ConfigProblem, Error, Result};
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule, layer_decay};
 use bert_core::sample_data;
+use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::checkpoint;
 use bert_core::train::{
@@ -31,6 +32,7 @@ use crate::examples::{Cursor, Example, FinetuneBatch, fingerprint};
 use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
 use crate::tasks::Task;
 use crate::tasks::encoder::Encoder;
+use crate::tasks::sequence::listed;
 use crate::tasks::targets::Classes;
 
 /// Keys that may change from one start of a run to the next: they change neither its weights nor which are the best.
@@ -66,7 +68,7 @@ pub(super) fn train(
         let mut of_seed = config.clone();
         of_seed.seed = seed;
         of_seed.run_dir = config.run_dir.join(format!("seed-{seed}"));
-        eprintln!("seed {seed}    {}", of_seed.run_dir.display());
+        tell!("seed {seed}    {}", of_seed.run_dir.display());
         let run = Run {
             config: &of_seed,
             resume,
@@ -103,7 +105,8 @@ impl Run<'_> {
         let directory = self.resume.open(run_dir)?;
         self.resume
             .check(&directory, &directory.changed_keys(config, &FREE_KEYS)?)?;
-        let path = &config.model.path;
+        // A run goes on with the sizes and the vocabulary that its weights are for.
+        let path = directory.checkpoint().unwrap_or(&config.model.path);
         let sizes = read_config(path)?;
         let tokenizer = BertTokenizer::load(path)?;
         tokenizer.check_fits(sizes.vocab_size)?;
@@ -122,7 +125,6 @@ impl Run<'_> {
             ));
         }
         let files = self.files()?;
-        write_resolved(&run_dir.join("config.json"), config)?;
         log_to_run(run_dir, self.log_level)?;
         let start = Start {
             run: self,
@@ -196,20 +198,19 @@ impl Start<'_> {
         let best = best_metric(&task, training.best_metric.as_deref())?;
         let encoder = Encoder::new(self.tokenizer.clone(), &self.sizes, training.max_seq_length);
         let train = train.encode(&task, &encoder)?;
-        eprintln!("train      {}", train.summary());
+        tell!("train      {}", train.summary());
         let valid = valid.map(|rows| rows.encode(&task, &encoder)).transpose()?;
         if let Some(valid) = &valid {
-            eprintln!("valid      {}", valid.summary());
+            tell!("valid      {}", valid.summary());
         }
         if let Some(path) = &self.files.test {
             // Its faults are found now and not after the training.
             let test = Rows::read(&config.task, path, data.bad_rows)?.encode(&task, &encoder)?;
-            eprintln!("test       {}", test.summary());
+            tell!("test       {}", test.summary());
         }
         let head = task.head();
         if !head.labels.is_empty() {
-            let names = crate::tasks::sequence::listed(&head.labels);
-            eprintln!("labels     {names}");
+            tell!("labels     {}", listed(&head.labels));
         }
         let held_out = valid.as_ref().map_or(&[][..], |set| &set.examples);
         let recipe = Recipe::new(config, fingerprint([&train.examples, held_out]));
@@ -378,6 +379,18 @@ impl<T: Task> TrainJob<'_, T> {
         let model = if let Some(checkpoint) = self.run.checkpoint() {
             let (model, loaded) = new.load(checkpoint, &BTreeSet::new(), device)?;
             loaded.require(kind.part(), checkpoint)?;
+            let (was, is) = (read_head(checkpoint)?.labels, self.task.head().labels);
+            if was != is {
+                return Err(usage(
+                    format!(
+                        "{} was trained on the labels {}, the data have {}",
+                        checkpoint.display(),
+                        listed(&was),
+                        listed(&is)
+                    ),
+                    "give it data with its own labels, or begin another run (--set run_dir=...)",
+                ));
+            }
             model
         } else {
             let path = &config.model.path;
@@ -391,9 +404,9 @@ impl<T: Task> TrainJob<'_, T> {
                 true => "its head is taken over",
                 false => "its head is new",
             };
-            eprintln!("weights    {} ({head})", path.display());
+            tell!("weights    {} ({head})", path.display());
             if loaded.absent.contains(&Part::Pooler) && kind.has_pooler() {
-                eprintln!(
+                tell!(
                     "           the pooler is not in the checkpoint and starts from initial values"
                 );
             }

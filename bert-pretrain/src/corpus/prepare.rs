@@ -11,6 +11,7 @@ use bert_core::error::{Error, Result};
 use bert_core::files::{
     Lock, damage, fingerprint, remove_leftovers_of, write_atomically, write_checked_directory,
 };
+use bert_core::tell;
 use bert_core::tokenizer::{BertTokenizer, WordCounts};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -99,7 +100,7 @@ pub struct Prepared {
 fn cached(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<bool> {
     let shown = directory.display();
     let _lock = Lock::wait(&directory.with_extension("lock"), || {
-        eprintln!("waiting for the process that prepares {shown}");
+        tell!("waiting for the process that prepares {shown}");
     })?;
     remove_leftovers_of(directory)?;
     if directory.is_dir() {
@@ -107,7 +108,7 @@ fn cached(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<bo
             return Ok(true);
         };
         log::warn!("{shown} is damaged ({problem}) and made again");
-        eprintln!("damaged    {shown} ({problem}): it is made again");
+        tell!("damaged    {shown} ({problem}): it is made again");
     }
     write_checked_directory(directory, fill)?;
     Ok(false)
@@ -118,28 +119,27 @@ fn cached(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<bo
 /// # Errors
 /// What reading the corpus or the tokenizer gives.
 pub fn learn_or_load_tokenizer(settings: Settings<'_>) -> Result<BertTokenizer> {
-    let (vocab_size, lowercase, min_frequency) = match settings.tokenizer {
+    if let TokenizerConfig::Load { path } = settings.tokenizer {
+        return BertTokenizer::load(path);
+    }
+    let key = json!([FORMAT, source_key(&settings)?, settings.tokenizer]);
+    let directory = settings.cache_dir.join(format!("tokenizer-{}", hash(&key)));
+    cached(&directory, |directory| {
+        learn_tokenizer(&settings)?.save(directory, None)
+    })?;
+    BertTokenizer::load(&directory)
+}
+
+fn learn_tokenizer(settings: &Settings<'_>) -> Result<BertTokenizer> {
+    let (vocab_size, lowercase, min_frequency, limit_alphabet) = match settings.tokenizer {
         TokenizerConfig::Load { path } => return BertTokenizer::load(path),
         TokenizerConfig::Train {
             vocab_size,
             lowercase,
             min_frequency,
-        } => (*vocab_size, *lowercase, *min_frequency),
+            limit_alphabet,
+        } => (*vocab_size, *lowercase, *min_frequency, *limit_alphabet),
     };
-    let key = json!([FORMAT, source_key(&settings)?, settings.tokenizer]);
-    let directory = settings.cache_dir.join(format!("tokenizer-{}", hash(&key)));
-    cached(&directory, |directory| {
-        learn_tokenizer(&settings, vocab_size, lowercase, min_frequency)?.save(directory, None)
-    })?;
-    BertTokenizer::load(&directory)
-}
-
-fn learn_tokenizer(
-    settings: &Settings<'_>,
-    vocab_size: usize,
-    lowercase: bool,
-    min_frequency: u64,
-) -> Result<BertTokenizer> {
     let mut counts = WordCounts::new(lowercase);
     let progress = Progress::start(settings, "Counting words")?;
     blocks(settings, &progress.read, |block| {
@@ -164,7 +164,7 @@ fn learn_tokenizer(
     if counts.is_empty() {
         return Err(empty_corpus());
     }
-    BertTokenizer::train(&counts, vocab_size, min_frequency)
+    BertTokenizer::train(&counts, vocab_size, min_frequency, limit_alphabet)
 }
 
 /// The corpus of a configuration, tokenized; kept for the next time.
@@ -280,8 +280,8 @@ fn check_enough(
         return Err(empty_corpus());
     }
     let least = if settings.needs_two_documents { 2 } else { 1 };
-    let held_out = settings.valid_fraction > 0.0;
-    if train >= least && (!held_out || valid >= least) {
+    let (trained, held_out) = (settings.valid_fraction < 1.0, settings.valid_fraction > 0.0);
+    if (!trained || train >= least) && (!held_out || valid >= least) {
         return Ok(());
     }
     let problem = if train + valid < least {

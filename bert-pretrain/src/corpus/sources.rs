@@ -55,16 +55,21 @@ pub(super) fn files(paths: &[String]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A file itself; of a directory, every file below it that is not hidden.
+/// A file itself; of a directory, every file below it that is neither hidden nor in a hidden directory. Links are followed.
 fn add(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     if !path.is_dir() {
         files.push(path.to_path_buf());
         return Ok(());
     }
-    for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+    let below = walkdir::WalkDir::new(path)
+        .follow_links(true)
+        .sort_by_file_name();
+    let is_shown = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+    };
+    for entry in below.into_iter().filter_entry(is_shown) {
         let entry = entry.map_err(|error| Error::io("read", path)(error.into()))?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if entry.file_type().is_file() && !hidden {
+        if entry.file_type().is_file() {
             files.push(entry.into_path());
         }
     }
@@ -367,6 +372,27 @@ mod tests {
         std::fs::write(directory.path().join("b.txt.zst"), zst).unwrap();
         let all = text(&[directory.path()], Sentences::Lines, Documents::File);
         assert_eq!(read(&all).unwrap(), [["Zipped."], ["Packed."]]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_what_is_hidden_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("corpus");
+        std::fs::create_dir_all(root.join(".git")).unwrap();
+        std::fs::create_dir(directory.path().join("elsewhere")).unwrap();
+        for (name, text) in [
+            ("corpus/a.txt", "Here.\n"),
+            ("corpus/.b.txt", "Hidden.\n"),
+            ("corpus/.git/c.txt", "Hidden too.\n"),
+            ("elsewhere/d.txt", "There.\n"),
+        ] {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        std::os::unix::fs::symlink("../elsewhere", root.join("linked")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere/d.txt", root.join("z.txt")).unwrap();
+        let all = text(&[&root], Sentences::Lines, Documents::File);
+        assert_eq!(read(&all).unwrap(), [["Here."], ["There."], ["There."]]);
     }
 
     #[test]

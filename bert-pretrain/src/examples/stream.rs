@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sections::{Sections, sections};
 use super::{Example, Recipe, Vocabulary, into_batches};
-use crate::config::ExamplesConfig;
+use crate::config::{ExamplesConfig, Pairs};
 use crate::corpus::DocumentStore;
 
 /// Long documents are cut into sections of this many sentences: enough that few examples (one in some thirty at 512
@@ -117,27 +117,32 @@ impl<S: DocumentStore + Send> BatchStream<S> {
         Ok(stream)
     }
 
-    /// The stream from a place that [`BatchStream::cursor`] gave, with the same corpus, settings and seed: exactly the
-    /// batches that followed then follow again.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for a place that this corpus with these settings does not have.
-    pub fn at(mut self, cursor: Cursor) -> Result<Self> {
+    /// Goes to a place that [`BatchStream::cursor`] gave: with the same corpus, settings and seed exactly the batches that
+    /// followed then follow again. Whether there is such a place; where there is none, as with another corpus or other
+    /// batches, it goes to the beginning of the next epoch.
+    pub fn go_to(&mut self, cursor: Cursor) -> bool {
         let exists = cursor.pool < self.pools
             && (cursor.batch == 0 || cursor.batch < self.batches(cursor.epoch, cursor.pool));
-        if !exists {
-            return Err(Error::Usage {
-                problem: format!(
-                    "the checkpoint stands at batch {} of pool {} of the corpus, which is not there",
-                    cursor.batch, cursor.pool
-                ),
-                help: "resume with the corpus, examples and training.batch_tokens it was trained with, or start \
-                       a new run from its weights (model.path)"
-                    .into(),
-            });
-        }
-        self.cursor = cursor;
-        Ok(self)
+        self.cursor = if exists {
+            cursor
+        } else {
+            Cursor {
+                epoch: cursor.epoch + 1,
+                ..Cursor::default()
+            }
+        };
+        exists
+    }
+
+    /// The share of examples whose second half is random, of the pool in memory; `None` where the objective has no such.
+    pub fn random_pairs(&self) -> Option<f64> {
+        let (_, _, batches) = self.pool.as_ref()?;
+        let examples = batches.iter().flatten();
+        let random = examples
+            .clone()
+            .filter(|example| example.origin.random_document.is_some());
+        (self.recipe.pairs == Pairs::Nsp)
+            .then(|| random.count() as f64 / examples.count().max(1) as f64)
     }
 
     /// The place of the next batch.

@@ -68,10 +68,16 @@ pub(super) fn bench(
     config.hidden_dropout_prob = dropout;
     config.attention_probs_dropout_prob = dropout;
     let mut all = lengths.iter().flatten();
-    if iters == 0 || lengths.is_empty() || !(0.0..1.0).contains(&dropout) {
+    if !(0.0..1.0).contains(&dropout) {
+        return Err(usage(
+            format!("--dropout is {dropout}, which is no rate"),
+            "give at least 0 and less than 1",
+        ));
+    }
+    if iters == 0 || lengths.is_empty() {
         return Err(usage(
             "there is nothing to time",
-            "give --iters of at least 1, lengths, and --dropout below 1",
+            "give --iters of at least 1, and lengths",
         ));
     }
     if all.any(|&length| length < 4 || length > config.max_position_embeddings) {
@@ -403,8 +409,7 @@ fn phases<B: BertAutodiffBackend>(
             let attention = &layer.attention;
             back(attention.forward(all, selected, &packed.sequences, &dropout))
         });
-        let intermediate = &layer.intermediate;
-        seconds[2] += timed(|| back(layer.output.feed_forward(intermediate, attended, &dropout)));
+        seconds[2] += timed(|| back(layer.feed_forward(attended, &dropout)));
     }
     let hidden_states = states(selected);
     seconds[3] = timed(|| {

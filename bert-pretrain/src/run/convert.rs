@@ -1,6 +1,5 @@
 //! `convert`: any model that can be read, written as this project writes its own.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use bert_core::backend::Job;
@@ -13,6 +12,7 @@ use bert_core::tokenizer::BertTokenizer;
 use bert_core::weights::{Head, Loaded, ModelDirectory, Part, read_config};
 use serde_json::json;
 
+use super::model::architecture;
 use super::{on, print, usage};
 
 pub(super) fn convert(model: &Path, output: &Path, json: bool) -> Result<()> {
@@ -27,11 +27,15 @@ pub(super) fn convert(model: &Path, output: &Path, json: bool) -> Result<()> {
         .iter()
         .any(|name| model.join(name).is_file());
     let tokenizer = has_tokenizer.then(|| BertTokenizer::load(model));
+    let tokenizer = tokenizer.transpose()?;
+    if let Some(tokenizer) = &tokenizer {
+        tokenizer.check_fits(config.vocab_size)?;
+    }
     let job = Convert {
         model,
         output,
         config: &config,
-        tokenizer: tokenizer.transpose()?,
+        tokenizer,
     };
     // Weights pass through unchanged; no backend computes anything.
     let backend = BackendConfig::Ndarray {
@@ -94,16 +98,5 @@ impl Job for Convert<'_> {
             }
         })?;
         Ok((architecture, loaded))
-    }
-}
-
-/// The class of transformers that has what is there, and nothing that is not.
-fn architecture(absent: &BTreeSet<Part>) -> &'static str {
-    let has = |part| !absent.contains(&part);
-    match (has(Part::MaskedLmHead), has(Part::NextSentenceHead)) {
-        (true, true) => "BertForPreTraining",
-        (true, false) => "BertForMaskedLM",
-        (false, true) => "BertForNextSentencePrediction",
-        (false, false) => "BertModel",
     }
 }

@@ -110,14 +110,14 @@ fn vocabulary(tokenizer: &BertTokenizer) -> Result<Vocabulary> {
 }
 
 /// The held-out examples of a configuration, in batches, and the mean masked-LM loss of predicting every masked token
-/// by its frequency in the training documents (add-one, so that unseen tokens are finite).
+/// by its frequency in the training documents (add-one, so that unseen tokens are finite), where there are any.
 fn held_out(
     config: &PretrainConfig,
     prepared: &Prepared,
     vocabulary: &Vocabulary,
-) -> Result<(Vec<PretrainingBatch>, f64)> {
+) -> Result<(Vec<PretrainingBatch>, Option<f64>)> {
     if config.examples.valid_fraction == 0.0 {
-        return Ok((Vec::new(), f64::NAN));
+        return Ok((Vec::new(), None));
     }
     let examples = evaluation_examples(
         &prepared.corpus.valid,
@@ -126,7 +126,8 @@ fn held_out(
         config.training.evaluate_tokens,
     )?;
     let counts = &prepared.corpus.token_counts;
-    let total: u64 = counts.iter().sum::<u64>() + counts.len() as u64;
+    let trained: u64 = counts.iter().sum();
+    let total = trained + counts.len() as u64;
     let labels = examples.iter().flat_map(|example| &example.masked_labels);
     let (mut loss, mut masked) = (0.0, 0_usize);
     for &label in labels {
@@ -137,7 +138,7 @@ fn held_out(
     let batch = |examples: Vec<Example>| PretrainingBatch::new(&examples, Default::default());
     Ok((
         batches.into_iter().map(batch).collect(),
-        loss / masked.max(1) as f64,
+        (trained > 0).then(|| loss / masked.max(1) as f64),
     ))
 }
 

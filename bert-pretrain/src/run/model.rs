@@ -1,5 +1,6 @@
 //! A model directory as the commands use one.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bert_core::config::BertConfig;
@@ -75,4 +76,15 @@ pub(super) fn load<B: BertAutodiffBackend>(
         loaded.require(*part, path)?;
     }
     Ok(model)
+}
+
+/// The class of transformers that has the parts of pre-training that are there, and none that is not.
+pub(super) fn architecture(absent: &BTreeSet<Part>) -> &'static str {
+    let has = |part| !absent.contains(&part);
+    match (has(Part::MaskedLmHead), has(Part::NextSentenceHead)) {
+        (true, true) => "BertForPreTraining",
+        (true, false) => "BertForMaskedLM",
+        (false, true) => "BertForNextSentencePrediction",
+        (false, false) => "BertModel",
+    }
 }

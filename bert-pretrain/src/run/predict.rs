@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bert_core::backend::Job;
 use bert_core::config::BackendConfig;
-use bert_core::data::packed::{PackedSequences, ids};
+use bert_core::data::packed::{PackedSequences, Selection};
 use bert_core::error::Result;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::tokenizer::Encoding;
@@ -90,9 +90,10 @@ impl Job for FillMask<'_> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
         let model = self.opened.load::<B>(&[Part::MaskedLmHead], &device)?;
         let batch = self.sequences.to_device(&device);
-        let output = model.bert.forward(&batch, &DropoutKey::inference());
-        let rows = ids(self.rows.iter().map(|&row| row as i64), &device);
-        let logits = model.masked_lm_logits(output.hidden_states, rows);
+        let masked = Selection::new(self.rows.iter().copied(), &batch.sequences, &device);
+        let dropout = DropoutKey::inference();
+        let states = model.bert.forward_selected(&batch, &masked, &dropout);
+        let logits = model.masked_lm_logits(states, masked.places(self.rows, &device));
         let [_, vocabulary] = logits.dims();
         let flat: Vec<f32> = softmax(logits, 1).into_data().iter::<f32>().collect();
         Ok(flat.chunks(vocabulary).map(<[f32]>::to_vec).collect())
@@ -144,8 +145,8 @@ impl Job for NextSentence<'_> {
         let mut sequences = PackedSequences::default();
         sequences.push(&self.encoding.input_ids, &self.encoding.token_type_ids);
         let batch = sequences.to_device(&device);
-        let output = model.bert.forward(&batch, &DropoutKey::inference());
-        let logits = model.next_sentence_logits(output.pooled);
+        let pooled = model.bert.forward_pooled(&batch, &DropoutKey::inference());
+        let logits = model.next_sentence_logits(pooled);
         Ok(logits.into_data().iter::<f32>().collect())
     }
 }

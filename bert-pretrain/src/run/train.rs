@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bert_core::backend::Job;
 use bert_core::command::{ResumeArgs, log_to_run, remark_on};
-use bert_core::config::{BertConfig, write_resolved};
+use bert_core::config::BertConfig;
 use bert_core::error::{Error, Result};
-use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule};
+use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::checkpoint::{self, Position, publish};
 use bert_core::train::{
@@ -18,18 +18,15 @@ use bert_core::train::{
     RunSettings, StepMetrics, TaskBatch, check_memory,
 };
 use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, read_config};
-use burn::tensor::backend::Backend;
 use burn_train::InferenceStep;
 use serde_json::{Map, Value, json};
 
-use super::model::load;
+use super::model::{architecture, load};
 use super::{data, held_out, on, print, say, usage, vocabulary};
-use crate::config::{CorpusConfig, ModelSource, Pairs, PretrainConfig};
+use crate::config::{CorpusConfig, ModelSource, Pairs, PretrainConfig, TokenizerConfig};
 use crate::corpus::{Prepared, Settings};
 use crate::examples::{BatchStream, Cursor, Vocabulary};
 use crate::task::{LOSS, Pretraining, PretrainingBatch, evaluation, metric_infos};
-
-const ARCHITECTURE: &str = "BertForPreTraining";
 
 /// Keys that may change from one start of a run to the next: they change none of its weights.
 const FREE_KEYS: [&str; 7] = [
@@ -42,6 +39,12 @@ const FREE_KEYS: [&str; 7] = [
     "training.keep_checkpoints",
 ];
 
+/// More random pairs than this is said: half are meant to be.
+const RANDOM_PAIRS: f64 = 0.9;
+
+/// More unknown tokens than this is said: of a vocabulary made for the text hardly any are.
+const UNKNOWN_TOKENS: f64 = 0.05;
+
 pub(super) fn train(
     config: &PretrainConfig,
     resume: ResumeArgs,
@@ -51,17 +54,30 @@ pub(super) fn train(
     // Refused before the corpus is prepared, not after.
     let dashboard = dashboard.resolve()?;
     let run = resume.open(&config.run_dir)?;
-    resume.check(&run, &run.changed_keys(config, &FREE_KEYS)?)?;
+    let changes = run.changed_keys(config, &FREE_KEYS)?;
+    resume.check(&run, &changes)?;
     if let (ModelSource::Directory(path), None) = (&config.model, run.checkpoint()) {
         // Found wanting before the corpus is prepared, not after.
         read_config(path)?;
         Checkpoint::open(path)?;
     }
-    write_resolved(&config.run_dir.join("config.json"), config)?;
     log_to_run(&config.run_dir, log_level)?;
 
-    let prepared = crate::corpus::prepare(Settings::from(config))?;
-    eprintln!("{}", data::summary(&prepared));
+    let mut settings = Settings::from(config);
+    let own_tokenizer;
+    if let Some(checkpoint) = run.checkpoint() {
+        own_tokenizer = tokenizer_of(checkpoint, config, &changes)?;
+        settings.tokenizer = &own_tokenizer;
+    }
+    let prepared = crate::corpus::prepare(settings)?;
+    tell!("{}", data::summary(&prepared));
+    let statistics = &prepared.statistics;
+    if statistics.unknown as f64 > UNKNOWN_TOKENS * statistics.tokens as f64 {
+        let problem = "the tokenizer does not know many of the words: was it made for this language, and does \
+                       do_lower_case of its tokenizer_config.json fit its vocabulary?";
+        log::warn!("{problem}");
+        tell!("           {problem}");
+    }
     let model_config = model_config(config, &prepared.tokenizer)?;
     let recipe = Recipe::new(config, prepared.fingerprint.clone());
     resume.check(&run, &run.changed_data(&recipe.data)?)?;
@@ -74,8 +90,41 @@ pub(super) fn train(
         dashboard,
     };
     remark_on(&config.backend);
-    let outcome = on(&config.backend, job)?;
-    say(report(config, &outcome))
+    let (outcome, architecture) = on(&config.backend, job)?;
+    say(report(config, &outcome, architecture))
+}
+
+/// The vocabulary that a checkpoint's weights are for. A corpus that has changed since would give another one, of the same
+/// size and with other words.
+fn tokenizer_of(
+    checkpoint: &Path,
+    config: &PretrainConfig,
+    changes: &[String],
+) -> Result<TokenizerConfig> {
+    let own = TokenizerConfig::Load {
+        path: checkpoint.to_path_buf(),
+    };
+    let other = match &config.tokenizer {
+        TokenizerConfig::Train { .. } => changes
+            .iter()
+            .find(|change| change.starts_with("tokenizer."))
+            .cloned(),
+        TokenizerConfig::Load { path } => {
+            let [own, named] = [checkpoint, path].map(BertTokenizer::load);
+            (own?.fingerprint() != named?.fingerprint())
+                .then(|| format!("{} has another vocabulary", path.display()))
+        }
+    };
+    match other {
+        None => Ok(own),
+        Some(other) => Err(usage(
+            format!(
+                "{other}; the weights of {} are for its own",
+                checkpoint.display()
+            ),
+            "undo that, or begin another run (--set run_dir=...)",
+        )),
+    }
 }
 
 /// The sizes of the model, with the tokenizer's vocabulary.
@@ -117,30 +166,36 @@ struct TrainJob<'a> {
 }
 
 impl Job for TrainJob<'_> {
-    type Output = Outcome;
+    /// And the class of transformers that the model is.
+    type Output = (Outcome, &'static str);
 
-    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
         let config = self.config;
         let training = &config.training;
         check_memory(&config.backend, &self.model_config, training.batch_tokens)?;
         let mut model = Pretraining::<B>::new(&self.model_config, config.seed, &device);
+        let mut untrained = untrained_parts(config.examples.pairs);
         match (self.run.checkpoint(), &config.model) {
             (Some(checkpoint), _) => {
                 let loaded;
                 (model.model, loaded) =
                     ModelDirectory::new(checkpoint).load(model.model, &device)?;
                 for part in Part::OF_PRETRAINING {
-                    loaded.require(part, checkpoint)?;
+                    if !untrained.contains(&part) {
+                        loaded.require(part, checkpoint)?;
+                    }
                 }
+                untrained.retain(|part| loaded.absent.contains(part));
             }
             (None, ModelSource::Directory(path)) => {
                 let loaded;
                 (model.model, loaded) = ModelDirectory::new(path).load(model.model, &device)?;
-                eprintln!("weights    {}", path.display());
+                tell!("weights    {}", path.display());
                 for remark in loaded.remarks() {
                     log::warn!("{}: {remark}", path.display());
-                    eprintln!("           {remark}");
+                    tell!("           {remark}");
                 }
+                untrained.retain(|part| loaded.absent.contains(part));
             }
             (None, ModelSource::Sizes(_)) => {}
         }
@@ -158,6 +213,7 @@ impl Job for TrainJob<'_> {
         let peak = config.optimizer.adam().learning_rate;
         let schedule = Schedule::new(config.schedule.clone(), peak, training.steps, start.step);
         let (model_config, tokenizer) = (self.model_config, self.prepared.tokenizer);
+        let architecture = architecture(&untrained);
         let settings = RunSettings {
             run_dir: config.run_dir.clone(),
             config: LoopConfig {
@@ -178,13 +234,21 @@ impl Job for TrainJob<'_> {
             keep_checkpoints: training.keep_checkpoints,
             dashboard: self.dashboard,
             save_model: Arc::new(move |model: &Pretraining<B>, directory| {
-                save(&model.model, &model_config, &tokenizer, directory)
+                let to = ModelDirectory::new(directory);
+                to.save(
+                    &model.model,
+                    &model_config,
+                    &Head::new(architecture),
+                    &untrained,
+                )?;
+                tokenizer.save(directory, Some(model_config.max_position_embeddings))
             }),
             metrics: metric_infos(),
             evaluation: Arc::new(move |batches| {
                 let mut metrics = evaluation(batches);
                 if !metrics.values.is_empty() {
-                    metrics.values.push(("mlm_unigram_loss", unigram_loss));
+                    let loss = unigram_loss.map(|loss| ("mlm_unigram_loss", loss));
+                    metrics.values.extend(loss);
                 }
                 metrics
             }),
@@ -193,24 +257,17 @@ impl Job for TrainJob<'_> {
         if let (Ending::Done, Some(checkpoint)) = (outcome.ending, &outcome.checkpoint) {
             publish(checkpoint, &config.run_dir.join("model"))?;
         }
-        Ok(outcome)
+        Ok((outcome, architecture))
     }
 }
 
-/// Writes a model directory with its tokenizer.
-fn save<B: Backend>(
-    model: &BertForPreTraining<B>,
-    config: &BertConfig,
-    tokenizer: &BertTokenizer,
-    directory: &Path,
-) -> Result<()> {
-    ModelDirectory::new(directory).save(
-        model,
-        config,
-        &Head::new(ARCHITECTURE),
-        &BTreeSet::new(),
-    )?;
-    tokenizer.save(directory, Some(config.max_position_embeddings))
+/// What the objective does not train. Unless it came trained, a model directory does without it: nobody should take
+/// initial values for answers.
+fn untrained_parts(pairs: Pairs) -> BTreeSet<Part> {
+    match pairs {
+        Pairs::Nsp | Pairs::Sop => BTreeSet::new(),
+        Pairs::None => BTreeSet::from([Part::Pooler, Part::NextSentenceHead]),
+    }
 }
 
 fn train_loader(
@@ -225,14 +282,26 @@ fn train_loader(
             problem: format!("the checkpoint's position cannot be read ({error})"),
             help: "start the run anew in another run_dir".into(),
         })?;
-    let stream = BatchStream::new(
+    let mut stream = BatchStream::new(
         Arc::new(prepared.corpus.train.clone()),
         &config.examples,
         vocabulary,
         config.seed,
         config.training.batch_tokens,
-    )?
-    .at(cursor)?;
+    )?;
+    if !stream.go_to(cursor) {
+        // Only where changes were accepted.
+        tell!("           its place in the corpus is not there any more: the next epoch begins");
+    }
+    if let Some(share) = stream.random_pairs().filter(|share| *share > RANDOM_PAIRS) {
+        let problem = format!(
+            "{:.0} % of pairs have a random second sentence, so that there is little to tell apart: a text that fills \
+             examples.max_seq_length by itself has no next one (corpus.sentences \"split\" cuts lines into sentences)",
+            100.0 * share
+        );
+        log::warn!("{problem}");
+        tell!("examples   {problem}");
+    }
     let items = config.training.steps as usize * config.training.accumulation;
     Ok(BatchLoader::new(items, move || {
         let mut stream = stream.clone();
@@ -244,7 +313,7 @@ fn train_loader(
 }
 
 /// What a run came to, where its model is, and what to do next.
-fn report(config: &PretrainConfig, outcome: &Outcome) -> String {
+fn report(config: &PretrainConfig, outcome: &Outcome, architecture: &str) -> String {
     let run_dir = config.run_dir.display();
     if outcome.ending == Ending::Interrupted {
         let steps = config.training.steps;
@@ -269,7 +338,7 @@ fn report(config: &PretrainConfig, outcome: &Outcome) -> String {
         _ => "This is a [MASK].",
     };
     text += &format!(
-        "\nmodel       {run_dir}/model   (transformers: BertForPreTraining.from_pretrained)\n"
+        "\nmodel       {run_dir}/model   (transformers: {architecture}.from_pretrained)\n"
     );
     if outcome.valid.is_some() {
         text += &format!("best        {run_dir}/best    (by held-out loss)\n");
@@ -284,7 +353,7 @@ fn report(config: &PretrainConfig, outcome: &Outcome) -> String {
 pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Result<()> {
     let mut config = config.clone();
     config.model = ModelSource::Directory(model.to_path_buf());
-    config.tokenizer = crate::config::TokenizerConfig::Load {
+    config.tokenizer = TokenizerConfig::Load {
         path: model.to_path_buf(),
     };
     let prepared = crate::corpus::prepare(Settings::from(&config))?;
@@ -307,7 +376,9 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
         batches,
     };
     let mut metrics = on(&config.backend, job)?;
-    metrics.values.push(("mlm_unigram_loss", unigram_loss));
+    metrics
+        .values
+        .extend(unigram_loss.map(|loss| ("mlm_unigram_loss", loss)));
     let values: Map<String, Value> = metrics
         .values
         .iter()

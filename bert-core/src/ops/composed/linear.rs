@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 
 use super::product;
-use crate::ops::{Activation, primitive, tensor};
+use crate::ops::{Activation, LinearTensors, primitive, tensor};
 
 impl Activation {
     fn apply<B: Backend>(self, z: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -115,12 +115,11 @@ pub struct JointLinearSaved<B: Backend>(LinearSaved<B>);
 
 pub(super) fn joint_forward<B: Backend>(
     x: FloatTensor<B>,
-    weights: [FloatTensor<B>; 2],
-    biases: [FloatTensor<B>; 2],
+    [first, second]: [LinearTensors<FloatTensor<B>>; 2],
 ) -> (FloatTensor<B>, JointLinearSaved<B>) {
     // One product instead of two: the copy of the weights is small beside it.
-    let weight = B::float_cat(weights.into(), 1);
-    let bias = B::float_cat(biases.into(), 0);
+    let weight = B::float_cat(vec![first.weight, second.weight], 1);
+    let bias = B::float_cat(vec![first.bias, second.bias], 0);
     let (y, saved) = forward::<B>(x, weight, bias, Activation::Identity);
     (y, JointLinearSaved(saved))
 }
@@ -137,5 +136,5 @@ pub(super) fn joint_backward<B: Backend>(
     let [w1, w2] = halves(tensor(d_weight)).map(primitive);
     let [b1, b2] = halves(tensor::<B, 1>(d_bias).unsqueeze::<2>())
         .map(|half| primitive(half.squeeze_dim::<1>(0)));
-    [dx, w1, w2, b1, b2]
+    [dx, w1, b1, w2, b2]
 }

@@ -25,9 +25,8 @@ pub(super) fn forward<B: Backend>(
 ) -> (MaskedLmOutput<B>, MaskedLmSaved<B>) {
     let labels = Tensor::<B, 1, Int>::from_primitive(labels);
     let [masked] = labels.dims();
-    let decoder = tensor::<B, 2>(word_embeddings.clone()).transpose();
-    let logits =
-        product(tensor::<B, 2>(hidden.clone()), decoder) + tensor::<B, 1>(bias).unsqueeze::<2>();
+    let logits = logits::<B>(hidden.clone(), word_embeddings.clone(), bias);
+    let logits = tensor::<B, 2>(logits);
     let labels = labels.reshape([masked, 1]);
     let correct = logits.clone().argmax(1).equal(labels.clone()).float().sum();
     let log_probabilities = log_softmax(logits, 1);
@@ -50,6 +49,16 @@ pub(super) fn forward<B: Backend>(
         residual: primitive(residual),
     };
     (output, saved)
+}
+
+pub(super) fn logits<B: Backend>(
+    hidden: FloatTensor<B>,
+    word_embeddings: FloatTensor<B>,
+    bias: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let decoder = tensor::<B, 2>(word_embeddings).transpose();
+    let bias = tensor::<B, 1>(bias).unsqueeze::<2>();
+    primitive(product(tensor::<B, 2>(hidden), decoder) + bias)
 }
 
 pub(super) fn backward<B: Backend>(

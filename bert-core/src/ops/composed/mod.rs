@@ -53,17 +53,15 @@ impl<B: Backend> Kernels<B> for Composed {
         saved: LinearSaved<B>,
         so_far: Option<FloatTensor<B>>,
     ) -> [FloatTensor<B>; 3] {
-        let [dx, rest @ ..] = linear::backward::<B>(grad, saved);
-        let [d_weight, d_bias] = rest;
+        let [dx, d_weight, d_bias] = linear::backward::<B>(grad, saved);
         [plus::<B>(so_far, dx), d_weight, d_bias]
     }
 
-    fn joint_linear(
+    fn joint_linear_forward(
         x: FloatTensor<B>,
-        weights: [FloatTensor<B>; 2],
-        biases: [FloatTensor<B>; 2],
+        maps: [LinearTensors<FloatTensor<B>>; 2],
     ) -> (FloatTensor<B>, JointLinearSaved<B>) {
-        linear::joint_forward::<B>(x, weights, biases)
+        linear::joint_forward::<B>(x, maps)
     }
 
     fn joint_linear_backward(
@@ -71,8 +69,8 @@ impl<B: Backend> Kernels<B> for Composed {
         saved: JointLinearSaved<B>,
         so_far: Option<FloatTensor<B>>,
     ) -> [FloatTensor<B>; 5] {
-        let [dx, w1, w2, b1, b2] = linear::joint_backward::<B>(grad, saved);
-        [plus::<B>(so_far, dx), w1, w2, b1, b2]
+        let [dx, w1, b1, w2, b2] = linear::joint_backward::<B>(grad, saved);
+        [plus::<B>(so_far, dx), w1, b1, w2, b2]
     }
 
     fn feed_forward_forward(
@@ -92,7 +90,7 @@ impl<B: Backend> Kernels<B> for Composed {
         [plus::<B>(so_far, dx), w1, b1, w2, b2]
     }
 
-    fn add_layer_norm(
+    fn add_layer_norm_forward(
         x: FloatTensor<B>,
         residual: Option<FloatTensor<B>>,
         gamma: FloatTensor<B>,
@@ -109,7 +107,7 @@ impl<B: Backend> Kernels<B> for Composed {
         layer_norm::backward::<B>(grad, saved)
     }
 
-    fn attention(
+    fn attention_forward(
         tensors: AttentionTensors<FloatTensor<B>>,
         sequences: [&Sequences<B>; 2],
         args: AttentionArgs,
@@ -126,7 +124,7 @@ impl<B: Backend> Kernels<B> for Composed {
         attention::backward::<B>(grad, sequences, args, saved)
     }
 
-    fn embed(
+    fn embed_forward(
         tables: [FloatTensor<B>; 3],
         ids: EmbeddingIds<B>,
         gamma: FloatTensor<B>,
@@ -157,6 +155,14 @@ impl<B: Backend> Kernels<B> for Composed {
 
     fn masked_lm_backward(grad: FloatTensor<B>, saved: MaskedLmSaved<B>) -> [FloatTensor<B>; 3] {
         masked_lm::backward::<B>(grad, saved)
+    }
+
+    fn masked_lm_logits(
+        hidden: FloatTensor<B>,
+        word_embeddings: FloatTensor<B>,
+        bias: FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        masked_lm::logits::<B>(hidden, word_embeddings, bias)
     }
 
     fn adamw(

@@ -44,12 +44,13 @@ fn gelu_tanh_and_slope(z: f32) -> (f32, f32) {
 
 #[inline(always)]
 fn relu(z: f32) -> f32 {
-    z.max(0.0)
+    // NaN stays NaN, which `max` would hide.
+    if z < 0.0 { 0.0 } else { z }
 }
 
 #[inline(always)]
 fn relu_slope(z: f32) -> f32 {
-    if z > 0.0 { 1.0 } else { 0.0 }
+    if z <= 0.0 { 0.0 } else { 1.0 }
 }
 
 #[inline(always)]

@@ -27,7 +27,7 @@ pub struct AttentionSaved {
     log_sum_exp: ArcArray1<f32>,
 }
 
-/// How many queries and keys each sequence has, and the heads.
+/// How many queries and keys each sequence has, and the heads: the parts of [`Layout::parts`] are the whole matrix.
 struct Layout<'a> {
     queries: &'a [usize],
     keys: &'a [usize],
@@ -47,7 +47,29 @@ struct Task {
     first: usize,
 }
 
-impl Layout<'_> {
+impl<'a> Layout<'a> {
+    /// # Panics
+    /// Where the heads do not divide the columns, or the lengths are not those of the tensors.
+    fn new(
+        query: &ArcArray2<f32>,
+        key_value: &ArcArray2<f32>,
+        [queries, keys]: [&'a [usize]; 2],
+        heads: usize,
+    ) -> Self {
+        let hidden = query.ncols();
+        assert!(hidden.is_multiple_of(heads), "heads of {hidden} columns");
+        assert_eq!(key_value.ncols(), 2 * hidden, "keys and values");
+        assert_eq!(queries.len(), keys.len(), "sequences");
+        assert_eq!(queries.iter().sum::<usize>(), query.nrows(), "queries");
+        assert_eq!(keys.iter().sum::<usize>(), key_value.nrows(), "keys");
+        Self {
+            queries,
+            keys,
+            heads,
+            hidden,
+        }
+    }
+
     /// Sequence by sequence, and in each head by head.
     fn tasks(&self) -> Vec<Task> {
         let head_dim = self.hidden / self.heads;
@@ -70,11 +92,11 @@ impl Layout<'_> {
     }
 
     /// Cuts a matrix of one row a token into one part a sequence and head, in the order of the tasks.
-    fn parts<'a>(
+    fn parts<'m>(
         &self,
-        mut rest: ArrayViewMut2<'a, MaybeUninit<f32>>,
+        mut rest: ArrayViewMut2<'m, MaybeUninit<f32>>,
         lengths: &[usize],
-    ) -> Vec<ArrayViewMut2<'a, MaybeUninit<f32>>> {
+    ) -> Vec<ArrayViewMut2<'m, MaybeUninit<f32>>> {
         let mut parts = Vec::with_capacity(lengths.len() * self.heads);
         for &length in lengths {
             let (mut sequence, after) = rest.split_at(Axis(0), length);
@@ -89,7 +111,7 @@ impl Layout<'_> {
     }
 
     /// Cuts a vector with one element a query and head in the order of the tasks.
-    fn runs<'a>(&self, mut rest: &'a mut [f32]) -> Vec<&'a mut [f32]> {
+    fn runs<'m>(&self, mut rest: &'m mut [f32]) -> Vec<&'m mut [f32]> {
         let mut runs = Vec::with_capacity(self.keys.len() * self.heads);
         for &queries in self.queries {
             for _ in 0..self.heads {
@@ -138,12 +160,7 @@ pub(super) fn forward(
 ) -> (NdArrayTensor, AttentionSaved) {
     let (query, key_value) = (matrix(query), matrix(key_value));
     let (rows, hidden) = query.dim();
-    let layout = Layout {
-        queries,
-        keys,
-        heads: args.heads,
-        hidden,
-    };
+    let layout = Layout::new(&query, &key_value, [queries, keys], args.heads);
     let mask = Mask::new(args.dropout);
     let scale = AttentionArgs::scale(hidden / args.heads) as f32;
     let mut context = Array2::uninit((rows, hidden));
@@ -180,7 +197,7 @@ pub(super) fn forward(
                     .write_new(context.slice_mut(s![block, ..]));
             }
         });
-    // SAFETY: the parts of all tasks are all of it, and the blocks of a task all rows of its part.
+    // SAFETY: the parts of all tasks are all of it, as `Layout::new` checked, and the blocks of a task all rows of its part.
     let context = of(unsafe { context.assume_init() });
     let saved = AttentionSaved {
         query,
@@ -218,12 +235,7 @@ pub(super) fn backward(
 ) -> AttentionTensors<NdArrayTensor> {
     let grad = matrix(grad);
     let (rows, hidden) = grad.dim();
-    let layout = Layout {
-        queries,
-        keys,
-        heads: args.heads,
-        hidden,
-    };
+    let layout = Layout::new(&grad, &saved.key_value, [queries, keys], args.heads);
     let mask = Mask::new(args.dropout);
     let scale = AttentionArgs::scale(hidden / args.heads) as f32;
     let log_sum_exp = elements(&saved.log_sum_exp);
@@ -286,7 +298,7 @@ pub(super) fn backward(
             }
         },
     );
-    // SAFETY: the parts of all tasks are all of both; the blocks of a task wrote all rows of its queries, and `zeroed` all of
+    // SAFETY: the parts of all tasks are all of both, as `Layout::new` checked; the blocks of a task wrote all rows of its queries, and `zeroed` all of
     // its keys and values.
     let (d_query, d_key_value) = unsafe { (d_query.assume_init(), d_key_value.assume_init()) };
     AttentionTensors {

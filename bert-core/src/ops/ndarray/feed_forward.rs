@@ -22,7 +22,7 @@ pub struct FeedForwardSaved {
 }
 
 /// With nothing kept.
-pub(super) fn forward(
+pub(super) fn infer(
     x: NdArrayTensor,
     [first, second]: [LinearTensors<NdArrayTensor>; 2],
     activation: Activation,
@@ -35,7 +35,7 @@ pub(super) fn forward(
     activated(&matrix(expanded), &weight, second.bias, identity, precision)
 }
 
-pub(super) fn forward_saved(
+pub(super) fn forward(
     x: NdArrayTensor,
     [first, second]: [LinearTensors<NdArrayTensor>; 2],
     activation: Activation,

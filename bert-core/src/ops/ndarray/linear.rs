@@ -9,7 +9,7 @@ use super::array::{elements, into_elements, matrix, of, tensor, vector, view_mut
 use super::math::vectorized;
 use super::product::{Precision, Product};
 use super::rows::{column_sums, rows_per_task, total};
-use crate::ops::Activation;
+use crate::ops::{Activation, LinearTensors};
 
 /// What the backward step needs.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct LinearSaved {
 }
 
 /// With nothing kept.
-pub(super) fn forward(
+pub(super) fn infer(
     x: NdArrayTensor,
     weight: NdArrayTensor,
     bias: NdArrayTensor,
@@ -75,7 +75,7 @@ pub(super) fn both(
     matrices.map(|elements| tensor(&[x.nrows(), weight.ncols()], elements))
 }
 
-pub(super) fn forward_saved(
+pub(super) fn forward(
     x: NdArrayTensor,
     weight: NdArrayTensor,
     bias: NdArrayTensor,
@@ -186,16 +186,15 @@ pub struct JointLinearSaved {
 /// Each map writes its half of every row.
 pub(super) fn joint_forward(
     x: NdArrayTensor,
-    weights: [NdArrayTensor; 2],
-    biases: [NdArrayTensor; 2],
+    [first, second]: [LinearTensors<NdArrayTensor>; 2],
 ) -> (NdArrayTensor, JointLinearSaved) {
-    let (x, weights) = (matrix(x), weights.map(matrix));
+    let (x, weights) = (matrix(x), [first.weight, second.weight].map(matrix));
     let precision = Precision::configured();
     let (rows, outputs) = (x.nrows(), weights[0].ncols());
     let mut y = Array2::uninit((rows, 2 * outputs));
-    for (half, (weight, bias)) in weights.iter().zip(biases).enumerate() {
-        let bias = vector(bias);
-        let bias = elements(&bias);
+    let biases = [first.bias, second.bias].map(vector);
+    for (half, (weight, bias)) in weights.iter().zip(&biases).enumerate() {
+        let bias = elements(bias);
         let columns = half * outputs..(half + 1) * outputs;
         Product::new(x.view(), weight.view())
             .in_precision(precision)
@@ -236,8 +235,8 @@ pub(super) fn joint_backward(
     [
         dx,
         d_first,
-        d_second,
         tensor(&[outputs], d_first_bias),
+        d_second,
         tensor(&[outputs], d_second_bias),
     ]
 }

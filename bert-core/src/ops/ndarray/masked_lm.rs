@@ -2,7 +2,7 @@
 //! gradients in place, and the `[masked, vocabulary]` matrix never exists as a whole.
 
 use burn_ndarray::NdArrayTensor;
-use ndarray::ArcArray2;
+use ndarray::{ArcArray2, ArrayView2};
 use rayon::prelude::*;
 
 use super::NdArray32;
@@ -41,7 +41,7 @@ struct Gradients {
 }
 
 /// The loss, with nothing kept.
-pub(super) fn loss(
+pub(super) fn infer(
     hidden: NdArrayTensor,
     word_embeddings: NdArrayTensor,
     bias: NdArrayTensor,
@@ -49,6 +49,26 @@ pub(super) fn loss(
 ) -> MaskedLmOutput<NdArray32> {
     let (hidden, words) = (matrix(hidden), matrix(word_embeddings));
     runs(&hidden, &words, bias, labels, RUN_ELEMENTS, None)
+}
+
+/// The scores themselves.
+pub(super) fn logits(
+    hidden: NdArrayTensor,
+    word_embeddings: NdArrayTensor,
+    bias: NdArrayTensor,
+) -> NdArrayTensor {
+    let (hidden, words, bias) = (matrix(hidden), matrix(word_embeddings), vector(bias));
+    let logits = of_run(hidden.view(), &words, elements(&bias));
+    tensor(&[hidden.nrows(), words.nrows()], logits)
+}
+
+fn of_run(hidden: ArrayView2<'_, f32>, words: &ArcArray2<f32>, bias: &[f32]) -> Vec<f32> {
+    Product::new(hidden, words.t())
+        .in_precision(Precision::configured())
+        .new_matrix(
+            #[inline(always)]
+            |part| add_bias(part.values, &bias[part.column..]),
+        )
 }
 
 pub(super) fn forward(
@@ -128,12 +148,7 @@ fn runs(
     for (hidden, labels) in inputs.zip(labels.chunks(run_rows)) {
         let rows = labels.len();
         let hidden = view(hidden, rows, width);
-        let mut logits = Product::new(hidden, words.t())
-            .in_precision(precision)
-            .new_matrix(
-                #[inline(always)]
-                |part| add_bias(part.values, &bias[part.column..]),
-            );
+        let mut logits = of_run(hidden, words, bias);
         let tasks = logits
             .par_chunks_mut(TASK_ROWS * vocabulary)
             .zip(labels.par_chunks(TASK_ROWS));

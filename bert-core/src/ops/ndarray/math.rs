@@ -77,10 +77,9 @@ pub(super) fn exp(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { power * scale }
 }
 
-/// `erf(x)` as `x P(x²) / Q(x²)` on [-4, 4], beyond which it is ±1 in f32; within 4e-7.
+/// `erf(x)` as `x P(x²) / Q(x²)` on (-4, 4), beyond which it is ±1 in f32; within 4e-7.
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
-    let x = x.clamp(-4.0, 4.0);
     let s = x * x;
     let p = [
         -2.726_142_3e-10,
@@ -105,7 +104,12 @@ pub(super) fn erf(x: f32) -> f32 {
     for coefficient in q {
         denominator = denominator * s + coefficient;
     }
-    x * numerator / denominator
+    let quotient = (x * numerator / denominator).clamp(-1.0, 1.0);
+    if s < 16.0 {
+        quotient
+    } else {
+        1.0_f32.copysign(x) + 0.0 * x // NaN stays NaN
+    }
 }
 
 /// `tanh(x)`.

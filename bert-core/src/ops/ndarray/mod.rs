@@ -63,7 +63,7 @@ impl Kernels<NdArray32> for Fused {
         bias: NdArrayTensor,
         activation: Activation,
     ) -> NdArrayTensor {
-        linear::forward(x, weight, bias, activation)
+        linear::infer(x, weight, bias, activation)
     }
 
     fn linear_forward(
@@ -72,7 +72,7 @@ impl Kernels<NdArray32> for Fused {
         bias: NdArrayTensor,
         activation: Activation,
     ) -> (NdArrayTensor, LinearSaved) {
-        linear::forward_saved(x, weight, bias, activation)
+        linear::forward(x, weight, bias, activation)
     }
 
     fn linear_backward(
@@ -83,12 +83,11 @@ impl Kernels<NdArray32> for Fused {
         linear::backward(grad, saved, so_far)
     }
 
-    fn joint_linear(
+    fn joint_linear_forward(
         x: NdArrayTensor,
-        weights: [NdArrayTensor; 2],
-        biases: [NdArrayTensor; 2],
+        maps: [LinearTensors<NdArrayTensor>; 2],
     ) -> (NdArrayTensor, JointLinearSaved) {
-        linear::joint_forward(x, weights, biases)
+        linear::joint_forward(x, maps)
     }
 
     fn joint_linear_backward(
@@ -104,7 +103,7 @@ impl Kernels<NdArray32> for Fused {
         maps: [LinearTensors<NdArrayTensor>; 2],
         activation: Activation,
     ) -> NdArrayTensor {
-        feed_forward::forward(x, maps, activation)
+        feed_forward::infer(x, maps, activation)
     }
 
     fn feed_forward_forward(
@@ -112,7 +111,7 @@ impl Kernels<NdArray32> for Fused {
         maps: [LinearTensors<NdArrayTensor>; 2],
         activation: Activation,
     ) -> (NdArrayTensor, FeedForwardSaved) {
-        feed_forward::forward_saved(x, maps, activation)
+        feed_forward::forward(x, maps, activation)
     }
 
     fn feed_forward_backward(
@@ -123,7 +122,7 @@ impl Kernels<NdArray32> for Fused {
         feed_forward::backward(grad, saved, so_far)
     }
 
-    fn add_layer_norm(
+    fn add_layer_norm_forward(
         x: NdArrayTensor,
         residual: Option<NdArrayTensor>,
         gamma: NdArrayTensor,
@@ -137,7 +136,7 @@ impl Kernels<NdArray32> for Fused {
         layer_norm::backward(grad, saved)
     }
 
-    fn attention(
+    fn attention_forward(
         tensors: AttentionTensors<NdArrayTensor>,
         sequences: [&Sequences<NdArray32>; 2],
         args: AttentionArgs,
@@ -154,7 +153,7 @@ impl Kernels<NdArray32> for Fused {
         attention::backward(grad, sequences.map(Sequences::lengths), args, saved)
     }
 
-    fn embed(
+    fn embed_forward(
         tables: [NdArrayTensor; 3],
         ids: EmbeddingIds<NdArray32>,
         gamma: NdArrayTensor,
@@ -172,13 +171,13 @@ impl Kernels<NdArray32> for Fused {
         embedding::backward(grad, saved, so_far)
     }
 
-    fn masked_lm_loss(
+    fn masked_lm(
         hidden: NdArrayTensor,
         word_embeddings: NdArrayTensor,
         bias: NdArrayTensor,
         labels: NdArrayTensor,
     ) -> MaskedLmOutput<NdArray32> {
-        masked_lm::loss(hidden, word_embeddings, bias, labels)
+        masked_lm::infer(hidden, word_embeddings, bias, labels)
     }
 
     fn masked_lm_forward(
@@ -193,6 +192,14 @@ impl Kernels<NdArray32> for Fused {
 
     fn masked_lm_backward(grad: NdArrayTensor, saved: MaskedLmSaved) -> [NdArrayTensor; 3] {
         masked_lm::backward(grad, saved)
+    }
+
+    fn masked_lm_logits(
+        hidden: NdArrayTensor,
+        word_embeddings: NdArrayTensor,
+        bias: NdArrayTensor,
+    ) -> NdArrayTensor {
+        masked_lm::logits(hidden, word_embeddings, bias)
     }
 
     fn adamw(

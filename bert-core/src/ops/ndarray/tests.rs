@@ -80,15 +80,21 @@ fn linear_maps_with_every_activation() {
     }
 }
 
+fn map(name: &str, inputs: usize, outputs: usize) -> LinearTensors<NdArrayTensor> {
+    LinearTensors {
+        weight: random(&format!("weight {name}"), &[inputs, outputs]),
+        bias: random(&format!("bias {name}"), &[outputs]),
+    }
+}
+
 #[test]
 fn joint_linear_maps() {
     let (rows, inputs, outputs) = (301, 19, 37);
     let x = || random("x", &[rows, inputs]);
-    let weights = || ["w1", "w2"].map(|name| random(name, &[inputs, outputs]));
-    let biases = || ["b1", "b2"].map(|name| random(name, &[outputs]));
-    let (y, saved) = Fused::joint_linear(x(), weights(), biases());
+    let maps = || ["1", "2"].map(|name| map(name, inputs, outputs));
+    let (y, saved) = Fused::joint_linear_forward(x(), maps());
     let (expected, expected_saved) =
-        <Composed as Kernels<NdArray32>>::joint_linear(x(), weights(), biases());
+        <Composed as Kernels<NdArray32>>::joint_linear_forward(x(), maps());
     close("y", y, expected);
     let grad = || random("grad", &[rows, 2 * outputs]);
     for so_far in [None, Some(random("so far", &[rows, inputs]))] {
@@ -109,12 +115,10 @@ fn feed_forward_networks_with_every_activation() {
     let (rows, hidden, intermediate) = (301, 19, 53);
     let x = || random("x", &[rows, hidden]);
     let maps = || {
-        [("1", hidden, intermediate), ("2", intermediate, hidden)].map(|(name, from, to)| {
-            LinearTensors {
-                weight: random(&format!("w{name}"), &[from, to]),
-                bias: random(&format!("b{name}"), &[to]),
-            }
-        })
+        [
+            map("1", hidden, intermediate),
+            map("2", intermediate, hidden),
+        ]
     };
     for activation in ACTIVATIONS {
         let (y, saved) = Fused::feed_forward_forward(x(), maps(), activation);
@@ -152,14 +156,15 @@ fn layer_norms_with_and_without_a_residual() {
         for gamma in [scales, with_zero] {
             let gamma = || tensor(&[hidden], gamma.clone());
             let (beta, residual) = (|| random("beta", &[hidden]), || residual.clone());
-            let (y, saved) = Fused::add_layer_norm(x(), residual(), gamma(), beta(), args);
-            let (expected, expected_saved) = <Composed as Kernels<NdArray32>>::add_layer_norm(
-                x(),
-                residual(),
-                gamma(),
-                beta(),
-                args,
-            );
+            let (y, saved) = Fused::add_layer_norm_forward(x(), residual(), gamma(), beta(), args);
+            let (expected, expected_saved) =
+                <Composed as Kernels<NdArray32>>::add_layer_norm_forward(
+                    x(),
+                    residual(),
+                    gamma(),
+                    beta(),
+                    args,
+                );
             close("y", y, expected);
             let grad = || random("grad", &[rows, hidden]);
             all_close(
@@ -203,9 +208,12 @@ fn attention_on_ragged_and_on_equal_lengths_of_all_and_of_some_tokens() {
             dropout: Dropout::NONE,
         };
         let tensors = || attention_tensors(rows, tokens, hidden);
-        let (y, saved) = Fused::attention(tensors(), sequences.each_ref(), args);
-        let (expected, expected_saved) =
-            <Composed as Kernels<NdArray32>>::attention(tensors(), sequences.each_ref(), args);
+        let (y, saved) = Fused::attention_forward(tensors(), sequences.each_ref(), args);
+        let (expected, expected_saved) = <Composed as Kernels<NdArray32>>::attention_forward(
+            tensors(),
+            sequences.each_ref(),
+            args,
+        );
         close("context", y, expected);
         let grad = || random("grad", &[rows, hidden]);
         let fused = Fused::attention_backward(grad(), sequences.each_ref(), args, saved);
@@ -240,9 +248,9 @@ fn embeddings_whose_tokens_share_rows() {
         dropout: Dropout::NONE,
     };
     let lists = || [list(97), list(31), list(2)];
-    let (y, saved) = Fused::embed(tables(), lists(), gamma(), beta(), args);
+    let (y, saved) = Fused::embed_forward(tables(), lists(), gamma(), beta(), args);
     let (expected, expected_saved) =
-        <Composed as Kernels<NdArray32>>::embed(tables(), lists(), gamma(), beta(), args);
+        <Composed as Kernels<NdArray32>>::embed_forward(tables(), lists(), gamma(), beta(), args);
     close("y", y, expected);
     let grad = || random("grad", &[tokens, hidden]);
     let so_far = || Some(random("so far", &[97, hidden]));
@@ -284,7 +292,12 @@ fn the_masked_lm_loss_in_one_run_and_in_several() {
         );
         close("loss", output.loss_sum.clone(), expected.loss_sum);
         close("correct", output.correct, expected.correct);
-        let alone = Fused::masked_lm_loss(hidden(), words(), bias(), labels());
+        close(
+            "logits",
+            Fused::masked_lm_logits(hidden(), words(), bias()),
+            <Composed as Kernels<NdArray32>>::masked_lm_logits(hidden(), words(), bias()),
+        );
+        let alone = Fused::masked_lm(hidden(), words(), bias(), labels());
         close("loss alone", alone.loss_sum, output.loss_sum);
         all_close(
             "masked LM",
@@ -395,7 +408,7 @@ fn attention_with_dropout_has_the_gradient_of_its_loss() {
     };
     let tensors = attention_tensors(8, tokens, hidden);
     let weights = random("weights", &[8, hidden]);
-    let attend = |tensors, args| Fused::attention(tensors, sequences.each_ref(), args);
+    let attend = |tensors, args| Fused::attention_forward(tensors, sequences.each_ref(), args);
     let (y, saved) = attend(tensors.clone(), args);
     let gradient = Fused::attention_backward(weights.clone(), sequences.each_ref(), args, saved);
     let (query, key_value) = (&tensors.query, &tensors.key_value);
@@ -438,7 +451,7 @@ fn layer_norms_with_dropout_have_the_gradient_of_their_loss() {
     let (gamma, beta) = (random("gamma", &[hidden]), random("beta", &[hidden]));
     let weights = random("weights", &[rows, hidden]);
     let of = |x, residual, gamma: &NdArrayTensor| {
-        Fused::add_layer_norm(x, Some(residual), gamma.clone(), beta.clone(), args)
+        Fused::add_layer_norm_forward(x, Some(residual), gamma.clone(), beta.clone(), args)
     };
     let (_, saved) = of(x.clone(), residual.clone(), &gamma);
     let [dx, d_residual, d_gamma, _] = Fused::add_layer_norm_backward(weights.clone(), saved);
@@ -479,7 +492,7 @@ fn embeddings_with_dropout_have_the_gradient_of_their_loss() {
     let of = |words| {
         let [position, token_type] = others();
         let tables = [words, position, token_type];
-        Fused::embed(tables, lists(), gamma.clone(), beta.clone(), args)
+        Fused::embed_forward(tables, lists(), gamma.clone(), beta.clone(), args)
     };
     let (_, saved) = of(words.clone());
     let [d_words, ..] = Fused::embed_backward(weights.clone(), saved, None);

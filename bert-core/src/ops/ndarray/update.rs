@@ -25,6 +25,17 @@ struct Scalars {
     weight_decay: f32,
 }
 
+/// Zero for what is too small for a normal number. The moments of words that do not occur decay, but rounding keeps them
+/// from ever reaching zero, and processors are slow with such numbers.
+#[inline(always)]
+fn normal(moment: f32) -> f32 {
+    if moment.abs() < f32::MIN_POSITIVE {
+        0.0
+    } else {
+        moment
+    }
+}
+
 impl Scalars {
     fn new(args: AdamArgs, grad_scale: NdArrayTensor) -> Self {
         let (c1, c2) = args.corrections();
@@ -43,8 +54,8 @@ impl Scalars {
     #[inline(always)]
     fn direction(self, theta: f32, grad: f32, first: &mut f32, second: &mut f32) -> f32 {
         let grad = grad * self.grad_scale;
-        *first = *first * self.beta_1 + grad * self.one_minus[0];
-        *second = *second * self.beta_2 + grad * grad * self.one_minus[1];
+        *first = normal(*first * self.beta_1 + grad * self.one_minus[0]);
+        *second = normal(*second * self.beta_2 + grad * grad * self.one_minus[1]);
         let deviation = (*second * self.inverse_corrections[1]).sqrt() + self.epsilon;
         *first * self.inverse_corrections[0] / deviation + self.weight_decay * theta
     }

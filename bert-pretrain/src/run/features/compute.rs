@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bert_core::data::batches::group;
-use bert_core::data::packed::{PackedSequences, ids};
+use bert_core::data::packed::{PackedSequences, Selection, ids};
 use bert_core::error::Result;
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::{BertBackend, DropoutKey};
@@ -78,7 +78,15 @@ impl<B: BertBackend> Compute<'_, B> {
         let bert = &self.model.bert;
         let embedded = bert.embeddings.forward(&batch, &dropout);
         let is_last = self.plan.layer == bert.encoder.layer.len();
-        let (chosen, last) = if is_last {
+        // Then the last layer is computed for `[CLS]` alone.
+        let only_first = is_last && self.plan.first_tokens_only();
+        let (chosen, last) = if only_first {
+            let first = Selection::new(batch.sequences.starts(), &batch.sequences, self.device);
+            let first = bert
+                .encoder
+                .forward_selected(embedded, &batch.sequences, &first, &dropout);
+            (first.clone(), first)
+        } else if is_last {
             let last = bert.encoder.forward(embedded, &batch.sequences, &dropout);
             (last.clone(), last)
         } else {
@@ -89,16 +97,24 @@ impl<B: BertBackend> Compute<'_, B> {
             (all.swap_remove(self.plan.layer), last)
         };
         let pooled = || {
-            bert.pooler
-                .forward(last.clone(), batch.first_tokens.clone())
+            bert.pooler.forward(if only_first {
+                last.clone()
+            } else {
+                last.clone().select(0, batch.first_tokens.clone())
+            })
         };
         let values = |tensor: Tensor<B, 2>| -> Vec<f32> { tensor.into_data().iter().collect() };
 
-        let lengths = &sequences.lengths;
+        let one_each = vec![1; sequences.lengths.len()];
+        let lengths = if only_first {
+            &one_each
+        } else {
+            &sequences.lengths
+        };
         let hidden = self.plan.hidden;
         let mut states = match self.plan.pooling {
             Pooling::None => split(&values(chosen), lengths, hidden),
-            Pooling::Pooler => split(&values(pooled()), &vec![1; lengths.len()], hidden),
+            Pooling::Pooler => split(&values(pooled()), &one_each, hidden),
             Pooling::Cls => {
                 let mut states = split(&values(chosen), lengths, hidden);
                 states.iter_mut().for_each(|states| states.truncate(hidden));

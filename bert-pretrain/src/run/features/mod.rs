@@ -19,13 +19,22 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::model::load;
-use super::{on, print};
+use super::{on, print, usage};
 use crate::cli::{FeaturesArgs, Pooling};
 use compute::{Compute, RowFeatures};
 use plan::Plan;
 use rows::Rows;
 
 pub(super) fn features(args: &FeaturesArgs, backend: &BackendConfig) -> Result<()> {
+    let [input, output] = [&args.input, &args.output].map(std::fs::canonicalize);
+    if let (Ok(input), Ok(output)) = (input, output)
+        && input == output
+    {
+        return Err(usage(
+            format!("--output is the input, {}", args.input.display()),
+            "choose another file",
+        ));
+    }
     let config = read_config(&args.model)?;
     let plan = Plan::new(args, &config)?;
     let rows = Rows::read(args, &config)?;

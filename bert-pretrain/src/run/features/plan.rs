@@ -87,6 +87,11 @@ impl Plan {
         })
     }
 
+    /// Whether nothing is asked of other tokens than the first of every sequence.
+    pub(super) fn first_tokens_only(&self) -> bool {
+        matches!(self.pooling, Pooling::Cls | Pooling::Pooler) && !self.mlm
+    }
+
     /// The parts of the model that are used.
     pub(super) fn needed(&self) -> Vec<Part> {
         let parts = [

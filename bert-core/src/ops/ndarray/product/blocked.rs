@@ -26,6 +26,8 @@ const PACKED: usize = 3 << 20;
 const BLOCK: usize = 64;
 /// Fewer rows than these are few. From twice as many on, packing b apart measured as fast or faster.
 const MANY_ROWS: usize = 8 * BLOCK;
+/// The least of few rows that are parted.
+const PART_ROWS: usize = 2 * BLOCK;
 /// Multiplications below which other threads are not worth waking.
 const SMALL: usize = 1 << 19;
 /// Rows up to which b is not worth packing. Within a task of attention it never is: k is the length of a sequence there.
@@ -211,9 +213,12 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         let in_place = self.m <= UNPACKED_ROWS || self.threads == Threads::One;
         let a = Shared(self.all_lanes_of_a(shared));
         let groups = self.groups(1);
-        self.each(groups, |group| {
+        let parts = self.row_parts(groups);
+        self.each(groups * parts, |task| {
+            let tiles = share(self.m.div_ceil(avx512::ROWS), task % parts, parts);
+            let rows = tiles.start * avx512::ROWS..(tiles.end * avx512::ROWS).min(self.m);
             let mut packed = OWN.take();
-            for panel in share(self.panels.count(), group, groups) {
+            for panel in share(self.panels.count(), task / parts, groups) {
                 for steps in runs(self.steps, STEPS) {
                     let nowhere = std::ptr::null_mut();
                     let (lanes, pack) = if !are_lanes {
@@ -225,10 +230,12 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
                         (self.b_in_place(panel, &steps), pack.as_mut_ptr())
                     };
                     let mut a = *a.get();
-                    a.pointer = a.pointer.wrapping_add(steps.start * a.step);
+                    a.pointer = a
+                        .pointer
+                        .wrapping_add(rows.start * a.row + steps.start * a.step);
                     let next = self.next(panel, &steps);
                     let b = Columns { lanes, pack, next };
-                    self.compute(a, b, 0..self.m, panel, &steps);
+                    self.compute(a, b, rows.clone(), panel, &steps);
                 }
             }
             OWN.set(packed);
@@ -289,6 +296,18 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             Threads::All => (4 * rayon::current_num_threads())
                 .div_ceil(row_blocks)
                 .min(self.panels.count()),
+        }
+    }
+
+    /// Into how many parts few rows go where there are fewer groups of panels than threads could do. Every part reads, and
+    /// maybe packs, all of its panels.
+    fn row_parts(&self, groups: usize) -> usize {
+        match self.threads {
+            Threads::One => 1,
+            Threads::All => (4 * rayon::current_num_threads())
+                .div_ceil(groups)
+                .min(self.m / PART_ROWS)
+                .max(1),
         }
     }
 
