@@ -121,6 +121,43 @@ fn what_tokenizer_config_says_about_case_counts() {
 }
 
 #[test]
+fn tokens_added_beside_a_vocabulary_are_known() {
+    let plain = BertTokenizer::load(&golden("uncased")).unwrap();
+    let first = plain.vocab_size() as u32;
+    let directory = tempfile::tempdir().unwrap();
+    let put = |name: &str, content: String| {
+        std::fs::write(directory.path().join(name), content).unwrap();
+    };
+    std::fs::copy(
+        golden("uncased").join("vocab.txt"),
+        directory.path().join("vocab.txt"),
+    )
+    .unwrap();
+    put("added_tokens.json", format!(r#"{{"<ent>": {first}}}"#));
+    let decoder = format!(
+        r#"{{"added_tokens_decoder": {{"{}": {{"content": "qxz", "special": false, "lstrip": false}}}}}}"#,
+        first + 1
+    );
+    put("tokenizer_config.json", decoder);
+    let tokenizer = BertTokenizer::load(directory.path()).unwrap();
+    let ids = |tokenizer: &BertTokenizer| {
+        let mut ids = Vec::new();
+        tokenizer.append_ids("qxz <ent>", &mut ids).unwrap();
+        ids
+    };
+    assert_eq!(ids(&tokenizer), [first + 1, first]);
+    // They stay where the tokenizer is written anew.
+    tokenizer.save(directory.path(), None).unwrap();
+    let again = BertTokenizer::load(directory.path()).unwrap();
+    assert_eq!(ids(&again), ids(&tokenizer));
+
+    std::fs::remove_file(directory.path().join("tokenizer.json")).unwrap();
+    put("added_tokens.json", r#"{"<ent>": 7}"#.into());
+    let error = BertTokenizer::load(directory.path()).err().unwrap();
+    assert!(error.to_string().contains("cannot have id 7"), "{error}");
+}
+
+#[test]
 fn too_few_tokens_for_the_special_ones_are_refused() {
     let tokenizer = BertTokenizer::load(&golden("cased")).unwrap();
     assert!(tokenizer.encode_truncated("a", None, 2).is_ok());

@@ -59,6 +59,9 @@ pub enum Command {
         /// Where to, a row of JSON for each row, in order; the standard output where it is left out
         #[arg(long, value_name = "F.jsonl")]
         output: Option<PathBuf>,
+        /// Answer rows that cannot be read with {"error": ...} instead of ending
+        #[arg(long)]
+        skip_bad_rows: bool,
     },
 }
 

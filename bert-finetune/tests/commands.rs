@@ -375,6 +375,104 @@ fn a_column_without_repeated_values_is_no_label() {
     );
 }
 
+fn predict(root: &Path, input: &str, more: &[&str]) -> Output {
+    let arguments = ["predict", "--model", "run/model", "--input", input];
+    run(root, &[&arguments[..], more].concat())
+}
+
+#[test]
+fn rows_to_answer_need_no_label_and_may_be_passed_over() {
+    let directory = directory();
+    let root = directory.path();
+    assert!(train(root, &[]).status.success());
+    let test = "{\"text\": \"the sun\", \"label\": -1}\n{\"text\": \"\"}\n{\"text\": \"rain\"}\n";
+    std::fs::write(root.join("test.jsonl"), test).unwrap();
+    refused(&predict(root, "test.jsonl", &[]), 1, &["test.jsonl:2"]);
+    let answers = rows(&predict(root, "test.jsonl", &["--skip-bad-rows"]));
+    let labelled: Vec<bool> = answers
+        .iter()
+        .map(|row| row.get("label").is_some())
+        .collect();
+    assert_eq!(labelled, [true, false, true]);
+    assert!(
+        answers[1]["error"]
+            .as_str()
+            .unwrap()
+            .contains("test.jsonl:2")
+    );
+}
+
+#[test]
+fn classes_may_be_numbers_in_data_to_evaluate_on() {
+    let directory = directory();
+    let root = directory.path();
+    assert!(train(root, &[]).status.success());
+    let numbered = ROWS.replace("yes,", "1,").replace("no,", "0,");
+    std::fs::write(root.join("n.csv"), numbered).unwrap();
+    let evaluate = |data: &str| {
+        let output = run(root, &["evaluate", "--model", "run/model", "--data", data]);
+        rows(&output).remove(0)
+    };
+    assert_eq!(evaluate("n.csv"), evaluate("d.csv"));
+}
+
+#[test]
+fn a_head_with_the_same_labels_is_taken_over_in_its_own_order() {
+    let directory = directory();
+    let root = directory.path();
+    assert!(train(root, &[]).status.success());
+    let path = root.join("run/model/config.json");
+    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    config["id2label"] = json!({"0": "yes", "1": "no"});
+    config["label2id"] = json!({"yes": 0, "no": 1});
+    std::fs::write(&path, config.to_string()).unwrap();
+    let more = ["--set", "run_dir=on", "--set", "model.path=run/model"];
+    let output = train(root, &more);
+    let message = stderr(&output);
+    assert!(message.contains("its head is taken over"), "{message}");
+    assert!(message.contains("labels     yes, no"), "{message}");
+}
+
+#[test]
+fn what_cannot_choose_or_stands_twice_is_refused_before_training() {
+    let directory = directory();
+    let root = directory.path();
+    let none = "data={\"train\": \"d.csv\", \"valid_fraction\": 0}";
+    for choice in [
+        "training.best_metric=accuracy",
+        "training.early_stopping_evaluations=2",
+    ] {
+        let output = train(root, &["--set", none, "--set", choice]);
+        refused(&output, 2, &["held-out rows", "data.valid_fraction"]);
+    }
+    refused(&train(root, &["--seeds", "1,2,1"]), 2, &["twice"]);
+}
+
+#[test]
+fn a_tagger_takes_texts_as_well_as_columns() {
+    let directory = directory();
+    let root = directory.path();
+    let tagged = "the O\nsun B-X\n\nwe O\nwon B-X\n";
+    std::fs::write(root.join("d.txt"), tagged).unwrap();
+    let more = [
+        "--set",
+        "task={\"type\": \"tokens\"}",
+        "--set",
+        "data={\"train\": \"d.txt\", \"valid\": \"d.txt\"}",
+    ];
+    assert!(train(root, &more).status.success());
+    let words = |input: &str| -> Vec<usize> {
+        let answers = rows(&predict(root, input, &[]));
+        let counts = answers
+            .iter()
+            .map(|row| row["words"].as_array().unwrap().len());
+        counts.collect()
+    };
+    assert_eq!(words("d.txt"), [2, 2]);
+    std::fs::write(root.join("t.txt"), "the sun won\nwe won it\n").unwrap();
+    assert_eq!(words("t.txt"), [3, 3]);
+}
+
 /// Writes a model directory's classifier anew, with zeros in these shapes.
 fn set_classifier(root: &Path, model: &str, weight: &[usize], bias: &[usize]) {
     let path = root.join(model).join("model.safetensors");

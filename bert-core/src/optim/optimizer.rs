@@ -36,7 +36,7 @@ struct State<B: Backend> {
     gradient_norm: Option<Tensor<B, 1>>,
 }
 
-/// Whether weight decay applies to a parameter: not to biases and layer norms (Devlin et al. 2019, appendix A.2).
+/// Whether weight decay applies to a parameter: not to biases and layer norms, as in google-research/bert.
 pub fn decays(path: &str) -> bool {
     !(path.ends_with("bias") || path.contains("layer_norm"))
 }

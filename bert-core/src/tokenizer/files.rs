@@ -1,9 +1,11 @@
 //! Tokenizers in files: `tokenizer.json`, `vocab.txt` and the two small JSON files beside them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use ahash::AHashMap;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::wordpiece::WordPiece;
@@ -137,13 +139,11 @@ fn read_json(path: &Path) -> Result<BertTokenizer> {
     let ids = file.added_ids();
     let (model, vocabulary, added) = file.into_parts()?;
     let tokenizer = assemble(model, &vocabulary, normalizer, added)?;
-    for (token, id) in ids {
-        if tokenizer.token(id) != Some(token.as_str()) {
-            return Err(problem(format!(
-                "its added token {token:?} cannot have id {id}"
-            )));
-        }
-    }
+    check_ids(
+        &tokenizer,
+        ids.iter().map(|(token, id)| (token.as_str(), *id)),
+        path,
+    )?;
     Ok(tokenizer)
 }
 
@@ -189,5 +189,69 @@ fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
         .unk_token("[UNK]".to_string())
         .build()
         .map_err(failed("build the WordPiece model"))?;
-    assemble(model, &vocabulary, normalizer, Vec::new())
+    let added = added_beside(path)?;
+    let contents = added
+        .values()
+        .map(|token| AddedToken::from(token.content.as_str(), token.special));
+    let tokenizer = assemble(model, &vocabulary, normalizer, contents.collect())?;
+    check_ids(
+        &tokenizer,
+        added
+            .iter()
+            .map(|(id, token)| (token.content.as_str(), *id)),
+        path,
+    )?;
+    Ok(tokenizer)
+}
+
+/// A token that was added to a vocabulary.
+#[derive(Deserialize)]
+struct Added {
+    content: String,
+    #[serde(default)]
+    special: bool,
+}
+
+/// What `added_tokens.json` and `tokenizer_config.json` beside a `vocab.txt` add to it, by id, as older versions of
+/// transformers write them.
+fn added_beside(path: &Path) -> Result<BTreeMap<u32, Added>> {
+    let mut all = BTreeMap::new();
+    let unreadable =
+        |file: &Path, problem: String| unusable(format!("{}: {problem}", file.display()));
+    let file = path.with_file_name("added_tokens.json");
+    if file.is_file() {
+        let tokens: BTreeMap<String, u32> =
+            serde_json::from_value(crate::config::read_value(&file)?)
+                .map_err(|error| unreadable(&file, error.to_string()))?;
+        let plain = |content| Added {
+            content,
+            special: false,
+        };
+        all.extend(tokens.into_iter().map(|(content, id)| (id, plain(content))));
+    }
+    let file = path.with_file_name("tokenizer_config.json");
+    if file.is_file()
+        && let Some(tokens) = crate::config::read_value(&file)?.get("added_tokens_decoder")
+    {
+        let tokens: BTreeMap<u32, Added> = serde_json::from_value(tokens.clone())
+            .map_err(|error| unreadable(&file, format!("added_tokens_decoder: {error}")))?;
+        all.extend(tokens);
+    }
+    Ok(all)
+}
+
+/// Added tokens get the ids after the vocabulary's; where a file has others, its weights are for others.
+fn check_ids<'a>(
+    tokenizer: &BertTokenizer,
+    added: impl IntoIterator<Item = (&'a str, u32)>,
+    path: &Path,
+) -> Result<()> {
+    for (token, id) in added {
+        if tokenizer.token(id) != Some(token) {
+            let path = path.display();
+            let problem = format!("{path}: its added token {token:?} cannot have id {id}");
+            return Err(unusable(problem));
+        }
+    }
+    Ok(())
 }

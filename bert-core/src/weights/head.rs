@@ -97,9 +97,11 @@ pub fn read_head(directory: &Path) -> Result<Head> {
             return Err(wrong("id2label", "expected an object".into()));
         };
         for id in 0..names.len() {
-            let name = names.get(&id.to_string()).and_then(Value::as_str);
-            let missing = || wrong("id2label", format!("no name for output {id}"));
-            labels.push(name.ok_or_else(missing)?.to_string());
+            labels.push(match names.get(&id.to_string()) {
+                Some(Value::String(name)) => name.clone(),
+                Some(Value::Number(name)) => name.to_string(),
+                _ => return Err(wrong("id2label", format!("no name for output {id}"))),
+            });
         }
     }
     let problem_type = match config.get("problem_type") {

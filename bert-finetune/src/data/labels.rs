@@ -12,6 +12,8 @@ const TAG_PREFIXES: [&str; 4] = ["B", "I", "E", "S"];
 pub struct Labels {
     names: Vec<String>,
     index: HashMap<String, usize>,
+    /// Whether a number that is no name is that of a label.
+    numbers_count: bool,
 }
 
 impl Labels {
@@ -62,12 +64,35 @@ impl Labels {
     fn numbered(names: impl IntoIterator<Item = String>) -> Self {
         let names: Vec<String> = names.into_iter().collect();
         let index = names.iter().cloned().zip(0..).collect();
-        Self { names, index }
+        Self {
+            names,
+            index,
+            numbers_count: false,
+        }
+    }
+
+    /// With numbers for names, as data sets write classes, where no name is a number itself.
+    pub fn or_numbers(mut self) -> Self {
+        self.numbers_count = self.names.iter().all(|name| name.parse::<f64>().is_err());
+        self
+    }
+
+    /// In the order of the known names, where these are the same.
+    pub fn in_order_of(self, known: &[String]) -> Self {
+        let same = known.len() == self.len() && known.iter().all(|name| self.get(name).is_some());
+        match Self::from_names(known.to_vec()) {
+            Ok(labels) if same => labels,
+            _ => self,
+        }
     }
 
     /// The number of the label with this name.
     pub fn get(&self, name: &str) -> Option<usize> {
-        self.index.get(name).copied()
+        let number = || {
+            let number = name.parse().ok().filter(|_| self.numbers_count)?;
+            (number < self.len()).then_some(number)
+        };
+        self.index.get(name).copied().or_else(number)
     }
 
     /// The name of the label with this number.
@@ -150,6 +175,26 @@ mod tests {
             Labels::from_names(names(&["no", "yes", "no"])).unwrap_err(),
             "labels 0 and 2 are both \"no\""
         );
+    }
+
+    #[test]
+    fn known_names_give_the_order_where_they_are_the_same() {
+        let known =
+            |names: &[&str]| -> Vec<String> { names.iter().map(|name| name.to_string()).collect() };
+        let order = |names: &[&str]| Labels::discover(["b", "a"]).in_order_of(&known(names));
+        assert_eq!(order(&["b", "a"]).names(), ["b", "a"]);
+        for others in [&["b"][..], &["b", "c"], &["b", "a", "c"], &["b", "b"], &[]] {
+            assert_eq!(order(others).names(), ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn numbers_stand_for_names_that_are_none() {
+        let named = Labels::discover(["neg", "pos"]).or_numbers();
+        let places = ["pos", "1", "2", "-1"].map(|label| named.get(label));
+        assert_eq!(places, [Some(1), Some(1), None, None]);
+        assert_eq!(Labels::discover(["3", "5"]).or_numbers().get("1"), None);
+        assert_eq!(Labels::discover(["neg", "pos"]).get("1"), None);
     }
 
     #[test]

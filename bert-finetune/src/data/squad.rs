@@ -52,21 +52,19 @@ impl Answer {
 /// What a file holds.
 #[derive(Debug)]
 pub struct SquadFile {
-    /// What the file says of its version.
-    pub version: Option<String>,
     /// The questions that can be used, in the order of the file.
     pub questions: Vec<Question>,
     /// An [`Error::Data`] for each question left out.
     pub problems: Vec<Error>,
 }
 
-/// The questions of a file, which is read whole. `-` is standard input.
+/// The questions of a file, which is read whole, with their answers where these are wanted. `-` is standard input.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] where the file cannot be read, [`Error::Data`] where it is not JSON in the shape of
 /// SQuAD. Single questions that cannot be used are in [`SquadFile::problems`] instead.
-pub fn questions(path: &Path) -> Result<SquadFile> {
+pub fn questions(path: &Path, answers: bool) -> Result<SquadFile> {
     let mut bytes = Vec::new();
     let most = most_unpacked(path);
     open(path)?
@@ -88,7 +86,7 @@ pub fn questions(path: &Path) -> Result<SquadFile> {
         help: "convert the file to UTF-8".into(),
     })?;
     let file: RawFile = serde_json::from_str(text).map_err(|error| structural(path, &error))?;
-    Ok(checked(path, text, file))
+    Ok(checked(path, text, file, answers))
 }
 
 /// Text packs ten to one at best; what unpacks to a multiple of that was made to fill the memory.
@@ -103,8 +101,6 @@ fn most_unpacked(path: &Path) -> u64 {
 #[derive(Deserialize)]
 #[serde(expecting = "an object with `data`")]
 struct RawFile<'a> {
-    #[serde(borrow)]
-    version: Option<TextOrNumber<'a>>,
     #[serde(borrow)]
     data: Vec<RawArticle<'a>>,
 }
@@ -162,7 +158,7 @@ impl fmt::Display for TextOrNumber<'_> {
 /// What is wrong with a question, and what can be done about it.
 type Fault = (String, String);
 
-fn checked(path: &Path, text: &str, file: RawFile<'_>) -> SquadFile {
+fn checked(path: &Path, text: &str, file: RawFile<'_>, wanted: bool) -> SquadFile {
     let mut questions = Vec::new();
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
@@ -179,7 +175,7 @@ fn checked(path: &Path, text: &str, file: RawFile<'_>) -> SquadFile {
             let line = position.line_of(&raw);
             let id = raw.id.to_string();
             let answers = if seen.insert(id.clone()) {
-                usable_answers(&characters, &raw)
+                usable_answers(&characters, &raw, wanted)
             } else {
                 Err((
                     "another question has the same id".into(),
@@ -205,13 +201,16 @@ fn checked(path: &Path, text: &str, file: RawFile<'_>) -> SquadFile {
         }
     }
     SquadFile {
-        version: file.version.map(|version| version.to_string()),
         questions,
         problems,
     }
 }
 
-fn usable_answers(context: &Characters<'_>, raw: &RawQuestion<'_>) -> Result<Vec<Answer>, Fault> {
+fn usable_answers(
+    context: &Characters<'_>,
+    raw: &RawQuestion<'_>,
+    wanted: bool,
+) -> Result<Vec<Answer>, Fault> {
     let fault = |problem: &str, help: &str| Err((problem.to_owned(), help.to_owned()));
     if context.text().trim().is_empty() {
         return fault("its context is empty", "remove the paragraph");
@@ -219,7 +218,7 @@ fn usable_answers(context: &Characters<'_>, raw: &RawQuestion<'_>) -> Result<Vec
     if raw.question.trim().is_empty() {
         return fault("its text is empty", "remove the question");
     }
-    let Some(answers) = &raw.answers else {
+    let Some(answers) = raw.answers.as_ref().filter(|_| wanted) else {
         return Ok(Vec::new());
     };
     match (raw.is_impossible.unwrap_or(false), answers.is_empty()) {

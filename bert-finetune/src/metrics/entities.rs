@@ -21,6 +21,8 @@ pub enum TagStyle {
     /// `B-`, `I-`, `E-`, `S-` before the type, and `O`: IOB1, IOB2 or IOBES, told apart by nothing
     /// and read by one rule.
     Prefixed,
+    /// The same, with `L-` for `E-` and `U-` for `S-`, as BILOU calls them.
+    Bilou,
     /// The tag is the type. A run of equal tags other than `O` is one entity.
     Raw,
 }
@@ -33,12 +35,13 @@ pub enum TagStyle {
 /// An empty tag is read as `O`.
 pub fn spans<T: AsRef<str>>(tags: &[T], style: TagStyle) -> Vec<Span> {
     match style {
-        TagStyle::Prefixed => prefixed_spans(tags),
+        TagStyle::Prefixed => prefixed_spans(tags, |tag| Tag::parse(tag)),
+        TagStyle::Bilou => prefixed_spans(tags, |tag| Tag::parse_bilou(tag)),
         TagStyle::Raw => raw_spans(tags),
     }
 }
 
-fn prefixed_spans<T: AsRef<str>>(tags: &[T]) -> Vec<Span> {
+fn prefixed_spans<T: AsRef<str>>(tags: &[T], parse: fn(&str) -> Tag<'_>) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut previous = Tag {
         prefix: 'O',
@@ -46,7 +49,7 @@ fn prefixed_spans<T: AsRef<str>>(tags: &[T]) -> Vec<Span> {
     };
     let mut start = 0;
     for (word, tag) in tags.iter().map(AsRef::as_ref).chain(["O"]).enumerate() {
-        let tag = Tag::parse(tag);
+        let tag = parse(tag);
         if entity_ends(previous, tag) {
             spans.push(Span {
                 kind: previous.kind.to_owned(),
@@ -94,6 +97,18 @@ impl<'a> Tag<'a> {
         Self {
             prefix,
             kind: if kind.is_empty() { "_" } else { kind },
+        }
+    }
+
+    fn parse_bilou(tag: &'a str) -> Self {
+        let tag = Self::parse(tag);
+        Self {
+            prefix: match tag.prefix {
+                'L' => 'E',
+                'U' => 'S',
+                prefix => prefix,
+            },
+            ..tag
         }
     }
 

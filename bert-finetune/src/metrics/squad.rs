@@ -9,9 +9,7 @@ pub use text::{exact_match, f1, normalize_answer};
 
 /// One question with what the system answered.
 #[derive(Debug, Clone)]
-pub struct Answered<'a> {
-    /// The question's id.
-    pub id: &'a str,
+pub struct Answered {
     /// What the system answers at its own threshold; empty for "no answer". Scored as it is.
     pub prediction: String,
     /// The best answer that is not "no answer", also where the system prefers none. The search for
@@ -63,8 +61,8 @@ impl SquadScores {
     /// The four `best_…` are `find_best_thresh` of evaluate-v2.0.py over `no_answer_score` (the
     /// script's `na_probs`) and `best_answer`. As there, the threshold is 0 where answering nothing at
     /// all is best, and questions of equal score are taken one after another in the given order.
-    pub fn new(questions: &[Answered<'_>]) -> Self {
-        let all: Vec<&Answered<'_>> = questions.iter().collect();
+    pub fn new(questions: &[Answered]) -> Self {
+        let all: Vec<&Answered> = questions.iter().collect();
         let (unanswerable, answerable): (Vec<_>, Vec<_>) = questions
             .iter()
             .partition(|question| question.golds.is_empty());
@@ -91,7 +89,7 @@ impl SquadScores {
 }
 
 /// The scores of what the system answers to these questions; `None` over no questions.
-fn part(questions: &[&Answered<'_>]) -> Option<Part> {
+fn part(questions: &[&Answered]) -> Option<Part> {
     if questions.is_empty() {
         return None;
     }
@@ -118,7 +116,7 @@ struct Best {
 
 /// Starts with "no answer" to every question and lets the threshold rise over the questions, each of
 /// which is then answered: that adds its score, or takes one away where it should not be answered.
-fn best_threshold(questions: &[&Answered<'_>], metric: fn(&str, &[String]) -> f64) -> Best {
+fn best_threshold(questions: &[&Answered], metric: fn(&str, &[String]) -> f64) -> Best {
     let mut rising = questions.to_vec();
     rising.sort_by(|a, b| a.no_answer_score.total_cmp(&b.no_answer_score));
     let mut score = questions
@@ -168,9 +166,8 @@ mod tests {
         best_answer: &str,
         golds: &[&str],
         no_answer_score: f64,
-    ) -> Answered<'static> {
+    ) -> Answered {
         Answered {
-            id: "question",
             prediction: prediction.to_owned(),
             best_answer: best_answer.to_owned(),
             golds: golds.iter().map(|&gold| gold.to_owned()).collect(),
@@ -186,7 +183,6 @@ mod tests {
             let mut questions = Vec::new();
             for (prediction, best_answer, golds, no_answer_score) in case.questions {
                 questions.push(Answered {
-                    id: "question",
                     prediction,
                     best_answer,
                     golds,

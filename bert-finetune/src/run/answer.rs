@@ -31,7 +31,12 @@ const POOLED_BATCHES: usize = 16;
 /// Rows of a pool at most, whatever their lengths.
 const POOLED_ROWS: usize = 4096;
 
-pub(super) fn predict(args: &ModelArgs, input: &Path, output: Option<&Path>) -> Result<()> {
+pub(super) fn predict(
+    args: &ModelArgs,
+    input: &Path,
+    output: Option<&Path>,
+    skip_bad_rows: bool,
+) -> Result<()> {
     let opened = FineTuned::open_as(args)?;
     let backend = args.backend.config()?;
     let stream = input == Path::new("-");
@@ -46,8 +51,8 @@ pub(super) fn predict(args: &ModelArgs, input: &Path, output: Option<&Path>) -> 
             match answer {
                 Ok(answer) if as_json => Ok(Value::Object(answer.json).to_string()),
                 Ok(answer) => Ok(answer.readable),
-                // Whoever types goes on; a file must be right.
-                Err(error @ Error::Data { .. }) if stream => Ok(match as_json {
+                // Whoever types goes on; a file must be right, unless its user says otherwise.
+                Err(error @ Error::Data { .. }) if stream || skip_bad_rows => Ok(match as_json {
                     true => json!({"error": error.to_string()}).to_string(),
                     false => format!("error: {error}"),
                 }),
@@ -326,6 +331,9 @@ impl<T: Task> Job for Evaluation<'_, T> {
             }
         }
         let skipped = bad.finish()?;
+        if let Some(remark) = scorer.remark() {
+            tell!("{remark}");
+        }
         let report = (weight > 0.0).then(|| {
             let mut report = scorer.report();
             report.values.insert(0, (LOSS.name, loss / weight));

@@ -37,7 +37,7 @@ impl BadRowCount {
                 self.count += 1;
                 if self.policy == BadRows::Skip || self.first.is_some() {
                     if self.count <= SHOWN {
-                        log::warn!("{error}");
+                        log::info!("bad row: {error}");
                         tell!("bad row    {error}");
                     }
                 } else {

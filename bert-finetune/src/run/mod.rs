@@ -71,6 +71,7 @@ pub fn run(cli: Cli) -> Result<()> {
             model,
             input,
             output,
-        } => answer::predict(&model, &input, output.as_deref()),
+            skip_bad_rows,
+        } => answer::predict(&model, &input, output.as_deref(), skip_bad_rows),
     }
 }

@@ -52,6 +52,12 @@ pub(super) fn train(
 ) -> Result<()> {
     // Refused before the data are read, not after.
     let dashboard = dashboard.resolve()?;
+    let mut different = seeds.to_vec();
+    different.sort_unstable();
+    different.dedup();
+    if different.len() < seeds.len() {
+        return Err(usage("--seeds has a seed twice", "give each once"));
+    }
     if seeds.is_empty() {
         let run = Run {
             config,
@@ -184,7 +190,9 @@ impl Start<'_> {
             weights: training.class_weights.clone(),
         };
         // Before rows are held out: the only row of a label may be among them.
-        let task = T::learn(&config.task, &rows.records, classes)?;
+        let from = self.directory.checkpoint().unwrap_or(&config.model.path);
+        let known = read_head(from)?.labels;
+        let task = T::learn(&config.task, &rows.records, classes, &known)?;
         let (train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(&config.task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
@@ -195,11 +203,22 @@ impl Start<'_> {
             }
             None => (rows, None),
         };
+        let chooses =
+            training.best_metric.is_some() || training.early_stopping_evaluations.is_some();
+        if valid.is_none() && chooses {
+            return Err(usage(
+                "training.best_metric and early stopping choose by held-out rows, and there are none",
+                "give data.valid or data.valid_fraction, or set both to null",
+            ));
+        }
         let best = best_metric(&task, training.best_metric.as_deref())?;
         let encoder = Encoder::new(self.tokenizer.clone(), &self.sizes, training.max_seq_length);
         let train = train.encode(&task, &encoder)?;
         tell!("train      {}", train.summary());
-        let valid = valid.map(|rows| rows.encode(&task, &encoder)).transpose()?;
+        // Measured as later with `evaluate`: class weights and smoothing are for training.
+        let plain = T::of_head(&task.resolve(&config.task), &task.head())?;
+        let valid = valid.map(|rows| rows.encode(&plain, &encoder));
+        let valid = valid.transpose()?;
         if let Some(valid) = &valid {
             tell!("valid      {}", valid.summary());
         }

@@ -215,7 +215,7 @@ impl Task for ChoiceTask {
         ))
     }
 
-    fn learn(_: &TaskConfig, _: &[Record], _: Classes) -> Result<Self> {
+    fn learn(_: &TaskConfig, _: &[Record], _: Classes, _: &[String]) -> Result<Self> {
         Ok(Self)
     }
 

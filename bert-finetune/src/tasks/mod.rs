@@ -52,11 +52,16 @@ pub trait Task: Clone + Send + Sync + 'static {
         None
     }
 
-    /// With the outputs that training data call for.
+    /// With the outputs that training data call for, in the order of the `known` names where these are the same.
     ///
     /// # Errors
     /// Where there are too few to tell apart.
-    fn learn(config: &TaskConfig, records: &[Self::Record], classes: Classes) -> Result<Self>;
+    fn learn(
+        config: &TaskConfig,
+        records: &[Self::Record],
+        classes: Classes,
+        known: &[String],
+    ) -> Result<Self>;
 
     /// With the outputs of a model's head.
     ///
@@ -117,6 +122,11 @@ pub trait Scorer<T: Task> {
 
     /// What all of them come to.
     fn report(&self) -> Report;
+
+    /// What the user should know beside.
+    fn remark(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// The metrics of an evaluation.

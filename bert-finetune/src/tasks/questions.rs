@@ -222,7 +222,7 @@ impl QuestionTask {
         let last = places.iter().rposition(within);
         first.zip(last).ok_or_else(|| {
             let problem = format!("the answer \"{}\" has no token", answer.text);
-            let help = "mend the row, or set data.bad_rows to \"skip\"";
+            let help = "mend the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)";
             record.origin.error(problem, help)
         })
     }
@@ -243,7 +243,7 @@ impl Task for QuestionTask {
     fn read(_: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         let at: Arc<Path> = path.into();
         if crate::data::open::extension(path) == "json" {
-            let file = squad::questions(path)?;
+            let file = squad::questions(path, gold)?;
             let problems = file.problems.into_iter().map(Err);
             let questions = file.questions.into_iter();
             let records = questions.map(move |question| {
@@ -262,7 +262,7 @@ impl Task for QuestionTask {
         ))
     }
 
-    fn learn(config: &TaskConfig, records: &[Record], _: Classes) -> Result<Self> {
+    fn learn(config: &TaskConfig, records: &[Record], _: Classes, _: &[String]) -> Result<Self> {
         let mut golds = records.iter().filter_map(|record| record.gold.as_ref());
         let without = golds.any(|Gold(answers)| answers.is_empty());
         Ok(Self::new(config, config.unanswerable().unwrap_or(without)))
@@ -410,7 +410,7 @@ fn place_of(record: &Record, passage: &Passage, candidate: &Candidate) -> Map<St
 
 struct QuestionScorer {
     task: QuestionTask,
-    answered: Vec<Answered<'static>>,
+    answered: Vec<Answered>,
 }
 
 impl Scorer<QuestionTask> for QuestionScorer {
@@ -424,7 +424,6 @@ impl Scorer<QuestionTask> for QuestionScorer {
         let text = text.and_then(|place| Some(place.get("answer")?.as_str()?.to_string()));
         let best_answer = text.unwrap_or_default();
         self.answered.push(Answered {
-            id: "",
             prediction: match self.task.answers_nothing(best, null) {
                 true => String::new(),
                 false => best_answer.clone(),
@@ -451,6 +450,16 @@ impl Scorer<QuestionTask> for QuestionScorer {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
         }
+    }
+
+    fn remark(&self) -> Option<&'static str> {
+        let without = self
+            .answered
+            .iter()
+            .any(|question| question.golds.is_empty());
+        (without && !self.task.unanswerable).then_some(
+            "some questions have no answer, and this model always gives one: --set unanswerable=true lets it give none",
+        )
     }
 }
 

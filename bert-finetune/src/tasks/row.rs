@@ -74,7 +74,7 @@ pub fn input(row: &Row, path: &Arc<Path>, text: &str, pair: Option<&str>) -> Res
 pub fn not_empty<'a>(row: &'a Row, path: &Arc<Path>, key: &str) -> Result<&'a str> {
     let text = row.text(key).ok_or_else(|| row.missing(path, key))?;
     if text.trim().is_empty() {
-        let help = "give it a text, remove the row, or set data.bad_rows to \"skip\"";
+        let help = "give it a text, remove the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)";
         return Err(Origin::of(path, row).error(format!("\"{key}\" is empty"), help));
     }
     Ok(text)
@@ -120,7 +120,7 @@ pub fn label(value: &Value) -> Option<String> {
     }
 }
 
-/// The value of a key that must be there where the right answer is wanted.
+/// The value of a key that must be there where the right answer is wanted; nothing is looked at where it is not.
 ///
 /// # Errors
 /// [`Error::Data`].
@@ -130,9 +130,11 @@ pub fn gold<'a>(
     key: &str,
     wanted: bool,
 ) -> Result<Option<&'a Value>> {
+    if !wanted {
+        return Ok(None);
+    }
     match row.fields.get(key) {
-        None | Some(Value::Null) if wanted => Err(row.missing(path, key)),
-        None | Some(Value::Null) => Ok(None),
+        None | Some(Value::Null) => Err(row.missing(path, key)),
         Some(value) => Ok(Some(value)),
     }
 }

@@ -88,7 +88,7 @@ impl Record {
                 };
                 origin.error(
                     format!("\"{label}\" is {value}, not {expected}"),
-                    "mend the row, or set data.bad_rows to \"skip\"",
+                    "mend the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)",
                 )
             })
         });
@@ -134,7 +134,7 @@ impl SequenceTask {
                     nearest.unwrap_or_default(),
                     listed(self.labels.names())
                 ),
-                "mend the row, or set data.bad_rows to \"skip\"",
+                "mend the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)",
             )
         })
     }
@@ -221,7 +221,12 @@ impl Task for SequenceTask {
         ))
     }
 
-    fn learn(config: &TaskConfig, records: &[Record], classes: Classes) -> Result<Self> {
+    fn learn(
+        config: &TaskConfig,
+        records: &[Record],
+        classes: Classes,
+        known: &[String],
+    ) -> Result<Self> {
         let golds = records.iter().filter_map(|record| record.gold.as_ref());
         let names: Vec<&str> = golds
             .flat_map(|gold| match gold {
@@ -231,7 +236,7 @@ impl Task for SequenceTask {
             })
             .map(String::as_str)
             .collect();
-        let labels = Labels::discover(names.iter().copied());
+        let labels = Labels::discover(names.iter().copied()).in_order_of(known);
         if labels.len() < least_labels(config) {
             return Err(Error::Usage {
                 problem: match labels.names() {
@@ -266,6 +271,7 @@ impl Task for SequenceTask {
             help: "mend id2label in its config.json".into(),
         })?;
         enough_outputs(&labels, least_labels(config))?;
+        let labels = labels.or_numbers();
         let kind = match config {
             TaskConfig::MultiLabel { threshold, .. } => Kind::Labels {
                 threshold: *threshold,

@@ -18,7 +18,7 @@ use super::windows::word_windows;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::{Scheme, TaskConfig};
 use crate::data::characters::Characters;
-use crate::data::conll::{Columns, sentences};
+use crate::data::conll::{Columns, looks_like_columns, sentences};
 use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
 use crate::data::table::{Row, TableFormat};
@@ -57,6 +57,16 @@ enum Words {
 /// Where the words of a text stand in it, in characters; of given words and ids, nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Places(Vec<(usize, usize)>);
+
+/// The tag of words in no entity.
+const OUTSIDE: &str = "O";
+
+/// How tags of words in entities begin: IOB1, IOB2, IOBES, then BILOU's own names for E and S.
+const PREFIXES: [&str; 6] = ["B-", "I-", "E-", "S-", "L-", "U-"];
+
+fn is_bilou(tag: &str) -> bool {
+    PREFIXES[4..].iter().any(|prefix| tag.starts_with(prefix))
+}
 
 /// The key of plain text in rows that are to be answered.
 const TEXT: &str = "text";
@@ -144,24 +154,42 @@ impl Record {
 }
 
 impl TokenTask {
-    fn new(labels: Labels, targets: ClassTargets, scheme: Scheme) -> Self {
+    /// # Errors
+    /// [`Error::Usage`] where most tags, but not all, mark entities: one that does not is a slip, and would make a type of
+    /// every tag.
+    fn new(labels: Labels, targets: ClassTargets, scheme: Scheme) -> Result<Self> {
         let names = labels.names();
-        let prefixed = |name: &String| {
-            name == "O" || ["B-", "I-", "E-", "S-"].iter().any(|p| name.starts_with(p))
-        };
+        let prefixed =
+            |name: &String| name == OUTSIDE || PREFIXES.iter().any(|p| name.starts_with(p));
+        let odd: Vec<String> = names
+            .iter()
+            .filter(|name| !prefixed(name))
+            .cloned()
+            .collect();
+        if scheme == Scheme::Auto && !odd.is_empty() && 2 * odd.len() < names.len() {
+            return Err(Error::Usage {
+                problem: format!("most tags mark entities as B-TYPE and I-TYPE do, but not {}", listed(&odd)),
+                help: "mend them, or set task.scheme: \"iob2\" takes them for entities of their own, \"raw\" makes a type \
+                       of every tag, \"words\" scores words alone"
+                    .into(),
+            });
+        }
         let style = match scheme {
             Scheme::Iob1 | Scheme::Iob2 | Scheme::Iobes => Some(TagStyle::Prefixed),
             Scheme::Raw => Some(TagStyle::Raw),
             Scheme::Words => None,
-            Scheme::Auto if names.iter().all(prefixed) => Some(TagStyle::Prefixed),
-            Scheme::Auto if names.iter().any(|name| name == "O") => Some(TagStyle::Raw),
+            Scheme::Auto if odd.is_empty() && names.iter().any(|name| is_bilou(name)) => {
+                Some(TagStyle::Bilou)
+            }
+            Scheme::Auto if odd.is_empty() => Some(TagStyle::Prefixed),
+            Scheme::Auto if names.iter().any(|name| name == OUTSIDE) => Some(TagStyle::Raw),
             Scheme::Auto => None,
         };
-        Self {
+        Ok(Self {
             labels: Arc::new(labels),
             targets,
             style,
-        }
+        })
     }
 
     fn scheme(config: &TaskConfig) -> Scheme {
@@ -177,7 +205,7 @@ impl TokenTask {
                 let names = listed(self.labels.names());
                 origin.error(
                     format!("the tag \"{tag}\" is not one of the model's: {names}"),
-                    "mend the row, or set data.bad_rows to \"skip\"",
+                    "mend the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)",
                 )
             })
         };
@@ -213,7 +241,8 @@ impl Task for TokenTask {
             unreachable!("{} has a task of its own", config.name());
         };
         let at: Arc<Path> = path.into();
-        if TableFormat::of(path).is_some() || path == Path::new("-") {
+        let as_rows = TableFormat::of(path).is_some() || path == Path::new("-");
+        if as_rows || (!gold && !looks_like_columns(path)?) {
             let rows = read(path, TEXT)?;
             return Ok(Box::new(rows.map(move |row| {
                 Record::from_row(&at, &row?, &words, &tags, gold)
@@ -238,13 +267,18 @@ impl Task for TokenTask {
         })))
     }
 
-    fn learn(config: &TaskConfig, records: &[Record], classes: Classes) -> Result<Self> {
+    fn learn(
+        config: &TaskConfig,
+        records: &[Record],
+        classes: Classes,
+        known: &[String],
+    ) -> Result<Self> {
         let tags = || {
             records
                 .iter()
                 .flat_map(|record| record.gold.iter().flatten())
         };
-        let labels = Labels::discover_tags(tags().map(String::as_str));
+        let labels = Labels::discover_tags(tags().map(String::as_str)).in_order_of(known);
         if labels.len() < 2 {
             return Err(Error::Usage {
                 problem: format!("the training data have {} different tags", labels.len()),
@@ -257,7 +291,7 @@ impl Task for TokenTask {
             counts[tag] += 1;
         }
         let targets = ClassTargets::new(&classes, labels.names(), &counts)?;
-        Ok(Self::new(labels, targets, Self::scheme(config)))
+        Self::new(labels, targets, Self::scheme(config))
     }
 
     fn of_head(config: &TaskConfig, head: &Head) -> Result<Self> {
@@ -268,7 +302,7 @@ impl Task for TokenTask {
         enough_outputs(&labels, 1)?;
         let counts = vec![0; labels.len()];
         let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
-        Ok(Self::new(labels, targets, Self::scheme(config)))
+        Self::new(labels, targets, Self::scheme(config))
     }
 
     fn head(&self) -> Head {
@@ -509,6 +543,21 @@ mod tests {
         assert!(examples.iter().all(|example| example.length() == 3));
         let error = task.encode(&encoder(2, 1), &record).unwrap_err();
         assert!(error.to_string().contains("no room for a word"), "{error}");
+    }
+
+    #[test]
+    fn tags_say_how_they_mark_entities() {
+        let style = |labels| task(labels).unwrap().style;
+        assert_eq!(style(&["O", "B-X", "I-X"]), Some(TagStyle::Prefixed));
+        assert_eq!(style(&["O", "B-X", "L-X", "U-X"]), Some(TagStyle::Bilou));
+        assert_eq!(style(&["O", "PER", "LOC"]), Some(TagStyle::Raw));
+        assert_eq!(style(&["NOUN", "VERB"]), None);
+        let error = task(&["O", "B-X", "I-X", "0"]).unwrap_err().to_string();
+        assert!(error.contains("but not 0"), "{error}");
+        let tags = ["B-X", "L-X", "U-X", "O"];
+        let found = spans(&tags, TagStyle::Bilou);
+        let places: Vec<_> = found.iter().map(|span| (span.start, span.end)).collect();
+        assert_eq!(places, [(0, 2), (2, 3)]);
     }
 
     #[test]

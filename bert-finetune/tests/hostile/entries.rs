@@ -78,7 +78,7 @@ fn read<T: Task>(config: Value, path: &Path) -> bool {
         label_smoothing: 0.1,
         ..Classes::PLAIN
     };
-    let Ok(task) = T::learn(&config, &records, classes) else {
+    let Ok(task) = T::learn(&config, &records, classes, &[]) else {
         return false;
     };
     let encoder = TOKENIZER.with(|(tokenizer, config)| Encoder::new(tokenizer.clone(), config, 24));

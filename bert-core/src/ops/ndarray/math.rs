@@ -105,10 +105,10 @@ pub(super) fn erf(x: f32) -> f32 {
         denominator = denominator * s + coefficient;
     }
     let quotient = (x * numerator / denominator).clamp(-1.0, 1.0);
-    if s < 16.0 {
-        quotient
+    if s >= 16.0 {
+        1.0_f32.copysign(x)
     } else {
-        1.0_f32.copysign(x) + 0.0 * x // NaN stays NaN
+        quotient
     }
 }
 

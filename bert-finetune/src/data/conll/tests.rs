@@ -190,3 +190,31 @@ fn sentences_can_be_read_on_another_thread() {
     fn sent(_: impl Send) {}
     sent(read(LAST, ""));
 }
+
+#[test]
+fn columns_are_told_from_texts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("f.txt");
+    let looks = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        looks_like_columns(&path).unwrap()
+    };
+    for columns in [
+        "EU\nrejects\n\nPeter\n",
+        "EU NNP B-ORG\nrejects VBZ O\n",
+        "EU NNP\nrejects VBZ\n\nPeter NNP\nsays VBZ\n",
+        "-DOCSTART- -X- O\n\nEU B-ORG\n",
+        "# text = EU rejects\nEU B-ORG\n",
+        "",
+    ] {
+        assert!(looks(columns), "{columns}");
+    }
+    for texts in [
+        "John Smith lives in Paris .\nMary Jones works in Rome today\n",
+        "John Smith lives in Paris .\n\nMary Jones works in Rome today\n",
+        "John lives in Paris.\nSo does Mary.\n",
+        "\u{c9}mile rit.\n",
+    ] {
+        assert!(!looks(texts), "{texts}");
+    }
+}

@@ -84,7 +84,7 @@ impl Record {
                             "the answer \"{}\" is not at its offset {}, where the context has \"{found}\"",
                             answer.text, answer.start
                         ),
-                        "mend answer_start, counted in characters, or set data.bad_rows to \"skip\"",
+                        "mend answer_start, counted in characters, or have such rows skipped (data.bad_rows, --skip-bad-rows)",
                     ));
                 }
             }

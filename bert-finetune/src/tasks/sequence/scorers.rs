@@ -8,6 +8,9 @@ use crate::metrics::multi_label::MultiLabel;
 use crate::metrics::regression::Correlation;
 use crate::tasks::{Report, Scorer, argmax};
 
+/// With more classes their confusion matrix is left out: it grows with their square, and nobody looks at it.
+const MOST_CONFUSED: usize = 256;
+
 pub(super) struct ClassScorer {
     pub(super) task: SequenceTask,
     pub(super) confusion: Confusion,
@@ -42,7 +45,9 @@ pub(in crate::tasks) fn class_report(confusion: &Confusion, names: &[String]) ->
     details.insert("averages".into(), averages);
     details.insert("per_class".into(), per_class.into());
     details.insert("labels".into(), json!(names));
-    details.insert("confusion".into(), json!(confusion.rows()));
+    if names.len() <= MOST_CONFUSED {
+        details.insert("confusion".into(), json!(confusion.rows()));
+    }
     details.insert("rows".into(), json!(confusion.total()));
     Report {
         values: vec![
