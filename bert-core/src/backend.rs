@@ -1,7 +1,7 @@
 //! From a configuration to a concrete backend: with `ops/`, the only place that names one. Everything else is
 //! generic; another backend is an arm here, its `BertBackend` implementation and a Cargo feature.
 
-use crate::config::{BackendConfig, Compute};
+use crate::config::{BackendConfig, Compute, WgpuDevice};
 #[cfg(feature = "wgpu")]
 use crate::error::panic_message;
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub trait Job: Send {
 pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
     match config {
         BackendConfig::Ndarray { compute } => run_ndarray(*compute, job),
-        BackendConfig::Wgpu { device } => run_wgpu(&device.to_string(), job),
+        BackendConfig::Wgpu { device } => run_wgpu(*device, job),
     }
 }
 
@@ -51,19 +51,17 @@ fn run_ndarray<J: Job>(_compute: Compute, _job: J) -> Result<J::Output> {
 }
 
 #[cfg(feature = "wgpu")]
-fn run_wgpu<J: Job>(name: &str, job: J) -> Result<J::Output> {
+fn run_wgpu<J: Job>(configured: WgpuDevice, job: J) -> Result<J::Output> {
     use burn_autodiff::Autodiff;
-    use burn_wgpu::{Wgpu, WgpuDevice};
-    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
-    let index = index.parse().unwrap_or(0);
-    let device = match kind {
-        "discrete" => WgpuDevice::DiscreteGpu(index),
-        "integrated" => WgpuDevice::IntegratedGpu(index),
-        "virtual" => WgpuDevice::VirtualGpu(index),
-        "cpu" => WgpuDevice::Cpu,
-        _ => WgpuDevice::DefaultDevice,
+    use burn_wgpu::{Wgpu, WgpuDevice as Device};
+    let device = match configured {
+        WgpuDevice::Default => Device::DefaultDevice,
+        WgpuDevice::Cpu => Device::Cpu,
+        WgpuDevice::Discrete(number) => Device::DiscreteGpu(number),
+        WgpuDevice::Integrated(number) => Device::IntegratedGpu(number),
+        WgpuDevice::Virtual(number) => Device::VirtualGpu(number),
     };
-    probe::<Wgpu>(name, &device)?;
+    probe::<Wgpu>(configured, &device)?;
     // The runtime panics where the device is lost or its memory ends.
     let run = std::panic::AssertUnwindSafe(|| job.run::<Autodiff<Wgpu>>(device));
     std::panic::catch_unwind(run).unwrap_or_else(|panic| {
@@ -78,7 +76,10 @@ fn run_wgpu<J: Job>(name: &str, job: J) -> Result<J::Output> {
 
 /// Opens the device once. The runtime panics where no adapter fits, which is the user's machine and not our mistake.
 #[cfg(feature = "wgpu")]
-fn probe<B: burn::tensor::backend::Backend>(name: &str, device: &B::Device) -> Result<()> {
+fn probe<B: burn::tensor::backend::Backend>(
+    configured: WgpuDevice,
+    device: &B::Device,
+) -> Result<()> {
     use std::panic::AssertUnwindSafe;
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -92,7 +93,7 @@ fn probe<B: burn::tensor::backend::Backend>(name: &str, device: &B::Device) -> R
     }
     Err(Error::Backend {
         backend: "wgpu",
-        problem: format!("no usable graphics adapter for device \"{name}\""),
+        problem: format!("no usable graphics adapter for device \"{configured}\""),
         help: "install a Vulkan, Metal or DirectX 12 driver (Debian: mesa-vulkan-drivers), choose another \
                backend.device, or use --backend ndarray"
             .into(),
@@ -100,7 +101,7 @@ fn probe<B: burn::tensor::backend::Backend>(name: &str, device: &B::Device) -> R
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn run_wgpu<J: Job>(_name: &str, _job: J) -> Result<J::Output> {
+fn run_wgpu<J: Job>(_device: WgpuDevice, _job: J) -> Result<J::Output> {
     Err(not_built("wgpu"))
 }
 

@@ -44,7 +44,7 @@ pub enum Error {
     Config {
         /// The file (and the overrides) it came from, for display.
         origin: String,
-        /// Everything wrong with it, in the order of the file.
+        /// Everything wrong with it.
         problems: Vec<ConfigProblem>,
     },
 

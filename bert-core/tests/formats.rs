@@ -10,7 +10,7 @@ use bert_core::config::BertConfig;
 use bert_core::error::{Error, Result};
 use bert_core::model::BertForPreTraining;
 use bert_core::weights::{
-    Checkpoint, Head, Loaded, ModelDirectory, Part, read_config, write_safetensors,
+    Checkpoint, Head, Loaded, Part, load_weights, read_config, save_model, write_safetensors,
 };
 use burn_ndarray::NdArray;
 use half::{bf16, f16};
@@ -39,7 +39,7 @@ fn config() -> BertConfig {
 
 fn load(directory: &Path) -> Result<(Model, Loaded)> {
     let model = Model::new(&config(), 0, &Default::default());
-    ModelDirectory::new(directory).load(model, &Default::default())
+    load_weights(directory, model, &Default::default())
 }
 
 fn reference() -> BTreeMap<String, Vec<f32>> {
@@ -49,8 +49,8 @@ fn reference() -> BTreeMap<String, Vec<f32>> {
 /// What a model holds, by writing it and reading that.
 fn saved(model: &Model) -> BTreeMap<String, Vec<f32>> {
     let directory = tempfile::tempdir().unwrap();
-    let to = ModelDirectory::new(directory.path());
-    to.save(
+    save_model(
+        directory.path(),
         model,
         &config(),
         &Head::new("BertForPreTraining"),
@@ -138,8 +138,8 @@ fn parts_that_a_checkpoint_lacks_are_named_and_start_from_initial_values() {
 fn export_has_the_names_and_shapes_of_transformers_and_import_gives_the_same_bits() {
     let (model, _) = load(&golden("models/gelu")).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let to = ModelDirectory::new(directory.path());
-    to.save(
+    save_model(
+        directory.path(),
         &model,
         &config(),
         &Head::new("BertForPreTraining"),
@@ -163,7 +163,8 @@ fn export_has_the_names_and_shapes_of_transformers_and_import_gives_the_same_bit
     assert_eq!(read_config(directory.path()).unwrap(), config());
 
     // Without a head, the others stay.
-    to.save(
+    save_model(
+        directory.path(),
         &model,
         &config(),
         &Head::new("BertForMaskedLM"),

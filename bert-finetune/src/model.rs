@@ -14,7 +14,7 @@ use bert_core::model::{
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, BertBackend, DropoutKey};
 use bert_core::train::{MetricInfo, StepMetrics, StepOutput, Task};
-use bert_core::weights::{Head, Loaded, ModelDirectory, Part};
+use bert_core::weights::{Checkpoint, Head, Loaded, Part, load_module, save_model};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -70,9 +70,9 @@ pub enum LossKind {
     /// The squared error.
     SquaredError,
     /// Softmax cross-entropy over the tokens of a sequence, for each column.
-    OverTokens,
+    SpanCrossEntropy,
     /// Softmax cross-entropy over the sequences of an example.
-    OverSequences,
+    ChoiceCrossEntropy,
 }
 
 /// One of the models, by what it answers.
@@ -121,10 +121,10 @@ impl<B: Backend> TaskModel<B> {
         without: &BTreeSet<Part>,
         device: &B::Device,
     ) -> Result<(Self, Loaded)> {
-        let from = ModelDirectory::new(directory);
+        let from = Checkpoint::open(directory)?;
         macro_rules! load {
             ($variant:path, $model:expr) => {{
-                let (model, loaded) = from.load_without($model, without, device)?;
+                let (model, loaded) = load_module($model, &from, without, device)?;
                 ($variant(model), loaded)
             }};
         }
@@ -141,13 +141,12 @@ impl<B: Backend> TaskModel<B> {
     /// # Errors
     /// What writing them gives.
     pub fn save(&self, directory: &Path, config: &BertConfig, head: &Head) -> Result<()> {
-        let to = ModelDirectory::new(directory);
         let (all, no_pooler) = (BTreeSet::new(), BTreeSet::from([Part::Pooler]));
         match self {
-            Self::Sequence(model) => to.save(model, config, head, &all),
-            Self::Tokens(model) => to.save(model, config, head, &no_pooler),
-            Self::Questions(model) => to.save(model, config, head, &no_pooler),
-            Self::Choice(model) => to.save(model, config, head, &all),
+            Self::Sequence(model) => save_model(directory, model, config, head, &all),
+            Self::Tokens(model) => save_model(directory, model, config, head, &no_pooler),
+            Self::Questions(model) => save_model(directory, model, config, head, &no_pooler),
+            Self::Choice(model) => save_model(directory, model, config, head, &all),
         }
     }
 
@@ -243,8 +242,10 @@ impl<B: BertBackend> Finetuning<B> {
                 LossKind::CrossEntropy => cross_entropy(scores, targets),
                 LossKind::BinaryCrossEntropy => binary_cross_entropy(scores, targets),
                 LossKind::SquaredError => squared_error(scores, targets),
-                LossKind::OverTokens => grouped_cross_entropy(scores, targets, &packed.sequences),
-                LossKind::OverSequences => {
+                LossKind::SpanCrossEntropy => {
+                    grouped_cross_entropy(scores, targets, &packed.sequences)
+                }
+                LossKind::ChoiceCrossEntropy => {
                     let choices = Sequences::new(&batch.sequence_counts, &device);
                     grouped_cross_entropy(scores, targets, &choices)
                 }

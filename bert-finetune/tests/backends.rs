@@ -92,6 +92,7 @@ fn every_task_trains_and_answers_on_wgpu_as_on_ndarray() {
             &[&arguments[..], &["--backend", backend]].concat(),
         ))
     });
+    assert_eq!([cpu.len(), gpu.len()], [2, 2]);
     for (cpu, gpu) in cpu.iter().zip(&gpu) {
         let [a, b] = [cpu, gpu].map(|row| row["logits"][0].as_f64().unwrap());
         assert!((a - b).abs() < 1e-4, "{a} and {b}");

@@ -1,6 +1,6 @@
 //! The part of a passage that answers a question. `bert-finetune predict` also reads passages longer than the model.
 
-use crate::{Opened, on_cpu};
+use crate::on_cpu;
 use bert_core::backend::Job;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::Result;
@@ -18,14 +18,14 @@ const MOST_TOKENS: usize = 30;
 /// What reading the model gives.
 pub fn run(arguments: &[String]) -> Result<()> {
     let (question, context) = (&arguments[1], &arguments[2]);
-    let opened = Opened::new(&arguments[0])?;
-    let most = opened.config.max_position_embeddings;
-    let encoding = (opened.tokenizer).encode_truncated(question, Some(context), most)?;
+    let directory = ModelDirectory::open(&arguments[0])?;
+    let most = directory.config.max_position_embeddings;
+    let encoding = (directory.tokenizer).encode_truncated(question, Some(context), most)?;
     let mut sequences = PackedSequences::default();
     sequences.push(&encoding.input_ids, &encoding.token_type_ids);
     // A row a token: how well an answer begins there, and ends there.
     let scores = on_cpu(Answer {
-        opened: &opened,
+        directory: &directory,
         sequences,
     })?;
     let in_context =
@@ -46,7 +46,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
 }
 
 struct Answer<'a> {
-    opened: &'a Opened,
+    directory: &'a ModelDirectory,
     sequences: PackedSequences,
 }
 
@@ -54,9 +54,9 @@ impl Job for Answer<'_> {
     type Output = Vec<[f32; 2]>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<[f32; 2]>> {
-        let init = Init::<B::InnerBackend>::new(&self.opened.config, 0, &device);
-        let model = BertForQuestionAnswering::new(&self.opened.config, &init);
-        let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
+        let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
+        let model = BertForQuestionAnswering::new(&self.directory.config, &init);
+        let (model, _) = self.directory.load(model, &device)?;
         let batch = self.sequences.to_device(&device);
         // [tokens, 2]
         let scores = model.forward(&batch, &DropoutKey::inference());

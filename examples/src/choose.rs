@@ -1,6 +1,6 @@
 //! Which of several answers is right.
 
-use crate::{Opened, argmax, on_cpu};
+use crate::{argmax, on_cpu, pack};
 use bert_core::backend::Job;
 use bert_core::error::Result;
 use bert_core::model::BertForMultipleChoice;
@@ -14,9 +14,9 @@ use bert_core::weights::ModelDirectory;
 /// What reading the model gives.
 pub fn run(arguments: &[String]) -> Result<()> {
     let (question, choices) = (&arguments[1], &arguments[2..]);
-    let opened = Opened::new(&arguments[0])?;
+    let directory = ModelDirectory::open(&arguments[0])?;
     let scores = on_cpu(Choose {
-        opened: &opened,
+        directory: &directory,
         question,
         choices,
     })?;
@@ -25,7 +25,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
 }
 
 struct Choose<'a> {
-    opened: &'a Opened,
+    directory: &'a ModelDirectory,
     question: &'a str,
     choices: &'a [String],
 }
@@ -34,13 +34,13 @@ impl Job for Choose<'_> {
     type Output = Vec<f32>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f32>> {
-        let init = Init::<B::InnerBackend>::new(&self.opened.config, 0, &device);
-        let model = BertForMultipleChoice::new(&self.opened.config, &init);
-        let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
+        let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
+        let model = BertForMultipleChoice::new(&self.directory.config, &init);
+        let (model, _) = self.directory.load(model, &device)?;
         // Each choice makes a sequence with the question.
         let pairs = self.choices.iter();
         let pairs = pairs.map(|choice| (self.question, Some(choice.as_str())));
-        let batch = self.opened.pack(pairs)?.to_device(&device);
+        let batch = pack(self.directory, pairs)?.to_device(&device);
         // [choices, 1]
         let scores = model.forward(&batch, &DropoutKey::inference());
         Ok(scores.into_data().iter().collect())

@@ -1,6 +1,6 @@
 //! Which class a text has.
 
-use crate::{Opened, argmax, on_cpu};
+use crate::{argmax, label, on_cpu, pack};
 use bert_core::backend::Job;
 use bert_core::error::Result;
 use bert_core::model::BertForSequenceClassification;
@@ -15,21 +15,22 @@ use burn::tensor::activation::softmax;
 /// What reading the model gives.
 pub fn run(arguments: &[String]) -> Result<()> {
     let (directory, texts) = (&arguments[0], &arguments[1..]);
-    let opened = Opened::new(directory)?;
+    let directory = ModelDirectory::open(directory)?;
+    let head = directory.head()?;
     let probabilities = on_cpu(Classify {
-        opened: &opened,
+        directory: &directory,
         texts,
     })?;
     for (text, probabilities) in texts.iter().zip(probabilities) {
         let best = argmax(&probabilities);
         let percent = 100.0 * probabilities[best];
-        println!("{}  {percent:.2} %  {text}", opened.label(best));
+        println!("{}  {percent:.2} %  {text}", label(&head, best));
     }
     Ok(())
 }
 
 struct Classify<'a> {
-    opened: &'a Opened,
+    directory: &'a ModelDirectory,
     texts: &'a [String],
 }
 
@@ -38,13 +39,13 @@ impl Job for Classify<'_> {
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
         // The backend inside: nothing is differentiated.
-        let init = Init::<B::InnerBackend>::new(&self.opened.config, 0, &device);
-        let labels = self.opened.head.labels.len().max(2);
-        let model = BertForSequenceClassification::new(&self.opened.config, labels, &init);
-        let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
+        let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
+        let labels = self.directory.head()?.labels.len().max(2);
+        let model = BertForSequenceClassification::new(&self.directory.config, labels, &init);
+        let (model, _) = self.directory.load(model, &device)?;
 
         let texts = self.texts.iter().map(|text| (text.as_str(), None));
-        let batch = self.opened.pack(texts)?.to_device(&device);
+        let batch = pack(self.directory, texts)?.to_device(&device);
         // [texts, labels]
         let logits = model.forward(&batch, &DropoutKey::inference());
         let flat: Vec<f32> = softmax(logits, 1).into_data().iter().collect();

@@ -1,7 +1,7 @@
 //! Trains a classifier on a few sentences, step by step: loss, backward pass, update. `bert-finetune train` does the rest:
 //! data files, schedules, checkpoints, metrics.
 
-use crate::{Opened, on_cpu};
+use crate::{on_cpu, pack};
 use bert_core::backend::Job;
 use bert_core::config::{AdamConfig, OptimizerConfig};
 use bert_core::error::Result;
@@ -30,24 +30,25 @@ const STEPS: u64 = 30;
 /// # Errors
 /// What reading the model gives.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let opened = Opened::new(&arguments[0])?;
-    on_cpu(FineTune { opened: &opened })
+    let directory = ModelDirectory::open(&arguments[0])?;
+    on_cpu(FineTune {
+        directory: &directory,
+    })
 }
 
 struct FineTune<'a> {
-    opened: &'a Opened,
+    directory: &'a ModelDirectory,
 }
 
 impl Job for FineTune<'_> {
     type Output = ();
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<()> {
-        let init = Init::<B>::new(&self.opened.config, 1, &device);
-        let model = BertForSequenceClassification::new(&self.opened.config, 2, &init);
+        let init = Init::<B>::new(&self.directory.config, 1, &device);
+        let model = BertForSequenceClassification::new(&self.directory.config, 2, &init);
         // The body of the directory, with a new head.
         let without = [Part::Classifier].into();
-        let directory = ModelDirectory::new(&self.opened.path);
-        let (mut model, _) = directory.load_without(model, &without, &device)?;
+        let (mut model, _) = self.directory.load_without(model, &without, &device)?;
 
         let adam = AdamConfig {
             learning_rate: 5e-4,
@@ -57,7 +58,7 @@ impl Job for FineTune<'_> {
         let mut optimizer = BertOptimizer::<B>::new(OptimizerConfig::Adamw(adam), Some(1.0));
 
         let texts = SENTENCES.map(|(text, _)| (text, None));
-        let batch = self.opened.pack(texts)?.to_device(&device);
+        let batch = pack(self.directory, texts)?.to_device(&device);
         let targets = SENTENCES.map(|(_, label)| [(1 - label) as f32, label as f32]);
         let targets = Tensor::<B, 2>::from_data(targets, &device);
         for step in 1..=STEPS {

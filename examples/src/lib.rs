@@ -16,62 +16,33 @@ pub mod classify;
 pub mod fine_tune;
 pub mod tag;
 
-use std::path::{Path, PathBuf};
-
 use bert_core::backend::{Job, run_on};
-use bert_core::config::{BackendConfig, BertConfig};
+use bert_core::config::BackendConfig;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::Result;
-use bert_core::tokenizer::BertTokenizer;
-use bert_core::weights::{Head, read_config, read_head};
+use bert_core::weights::{Head, ModelDirectory};
 
-/// A model directory but for its weights.
-pub struct Opened {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Sizes.
-    pub config: BertConfig,
-    /// What its outputs are called.
-    pub head: Head,
-    /// Its vocabulary.
-    pub tokenizer: BertTokenizer,
+/// The name of an output of a head.
+pub fn label(head: &Head, output: usize) -> String {
+    let name = head.labels.get(output).cloned();
+    name.unwrap_or_else(|| format!("LABEL_{output}"))
 }
 
-impl Opened {
-    /// # Errors
-    /// What reading the directory gives.
-    pub fn new(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        Ok(Self {
-            path: path.to_path_buf(),
-            config: read_config(path)?,
-            head: read_head(path)?,
-            tokenizer: BertTokenizer::load(path)?,
-        })
+/// Texts, or pairs, as one batch: no padding, whatever their lengths.
+///
+/// # Errors
+/// What encoding gives.
+pub fn pack<'a>(
+    directory: &ModelDirectory,
+    texts: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+) -> Result<PackedSequences> {
+    let mut sequences = PackedSequences::default();
+    for (text, pair) in texts {
+        let most = directory.config.max_position_embeddings;
+        let encoding = directory.tokenizer.encode_truncated(text, pair, most)?;
+        sequences.push(&encoding.input_ids, &encoding.token_type_ids);
     }
-
-    /// The name of an output.
-    pub fn label(&self, output: usize) -> String {
-        let name = self.head.labels.get(output).cloned();
-        name.unwrap_or_else(|| format!("LABEL_{output}"))
-    }
-
-    /// Texts, or pairs, as one batch: no padding, whatever their lengths.
-    ///
-    /// # Errors
-    /// What encoding gives.
-    pub fn pack<'a>(
-        &self,
-        texts: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
-    ) -> Result<PackedSequences> {
-        let mut sequences = PackedSequences::default();
-        for (text, pair) in texts {
-            let most = self.config.max_position_embeddings;
-            let encoding = self.tokenizer.encode_truncated(text, pair, most)?;
-            sequences.push(&encoding.input_ids, &encoding.token_type_ids);
-        }
-        Ok(sequences)
-    }
+    Ok(sequences)
 }
 
 /// Does a job on the CPU; another [`BackendConfig`] does it on a GPU.

@@ -1,6 +1,6 @@
 //! The tag of every word: a word's first piece carries it.
 
-use crate::{Opened, argmax, on_cpu};
+use crate::{argmax, label, on_cpu};
 use bert_core::backend::Job;
 use bert_core::data::packed::{PackedSequences, Selection};
 use bert_core::error::Result;
@@ -14,9 +14,10 @@ use bert_core::weights::ModelDirectory;
 /// # Errors
 /// What reading the model gives.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let opened = Opened::new(&arguments[0])?;
+    let directory = ModelDirectory::open(&arguments[0])?;
+    let head = directory.head()?;
     for text in &arguments[1..] {
-        let encoding = opened.tokenizer.encode(text, None)?;
+        let encoding = directory.tokenizer.encode(text, None)?;
         // The tokens that begin a word, and where the word stands in the text.
         let (mut firsts, mut places) = (Vec::new(), Vec::<(usize, usize)>::new());
         for (token, word) in encoding.words.iter().enumerate() {
@@ -32,21 +33,21 @@ pub fn run(arguments: &[String]) -> Result<()> {
         let mut sequences = PackedSequences::default();
         sequences.push(&encoding.input_ids, &encoding.token_type_ids);
         let tags = on_cpu(Tag {
-            opened: &opened,
+            directory: &directory,
             sequences,
             firsts,
         })?;
         let characters: Vec<char> = text.chars().collect();
         for ((start, end), tag) in places.into_iter().zip(tags) {
             let word: String = characters[start..end].iter().collect();
-            println!("{word}\t{}", opened.label(tag));
+            println!("{word}\t{}", label(&head, tag));
         }
     }
     Ok(())
 }
 
 struct Tag<'a> {
-    opened: &'a Opened,
+    directory: &'a ModelDirectory,
     sequences: PackedSequences,
     firsts: Vec<usize>,
 }
@@ -55,10 +56,10 @@ impl Job for Tag<'_> {
     type Output = Vec<usize>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<usize>> {
-        let init = Init::<B::InnerBackend>::new(&self.opened.config, 0, &device);
-        let labels = self.opened.head.labels.len().max(2);
-        let model = BertForTokenClassification::new(&self.opened.config, labels, &init);
-        let (model, _) = ModelDirectory::new(&self.opened.path).load(model, &device)?;
+        let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
+        let labels = self.directory.head()?.labels.len().max(2);
+        let model = BertForTokenClassification::new(&self.directory.config, labels, &init);
+        let (model, _) = self.directory.load(model, &device)?;
 
         let batch = self.sequences.to_device(&device);
         let selection = Selection::new(self.firsts, &batch.sequences, &device);

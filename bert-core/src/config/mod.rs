@@ -7,7 +7,7 @@ mod non_finite;
 mod optimizer;
 mod section;
 
-pub use backend::{BackendConfig, Compute};
+pub use backend::{BackendConfig, Compute, WgpuDevice};
 pub use bert::{BertConfig, HiddenActivation};
 pub use load::{apply_overrides, from_value, load, read_value, set_backend, write_resolved};
 pub use non_finite::NonFinite;

@@ -239,19 +239,6 @@ impl Section {
         });
     }
 
-    /// Takes the keys that nobody asked for yet out of the object, to be read elsewhere.
-    pub fn take_rest(&mut self) -> Value {
-        let mut rest = Map::new();
-        for (key, value) in std::mem::take(&mut self.object) {
-            if self.known.contains(&key.as_str()) {
-                self.object.insert(key, value);
-            } else {
-                rest.insert(key, value);
-            }
-        }
-        Value::Object(rest)
-    }
-
     /// Where this object's problems go.
     pub fn problems(&self) -> Problems {
         self.problems.clone()

@@ -36,5 +36,5 @@ pub use directory::{Recipe, RunDirectory};
 pub use memory::check_memory;
 pub use metrics::{MetricInfo, StepMetrics};
 pub use run::{Dashboard, RunSettings, train};
-pub use strategy::{Cadence, Ending, LoopConfig, Outcome};
+pub use strategy::{Cadence, Ending, LoopConfig, Outcome, SaveModel};
 pub use task::{BatchLoader, StepOutput, Task, TaskBatch};

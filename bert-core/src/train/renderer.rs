@@ -10,7 +10,7 @@ use burn_train::renderer::{
 };
 use serde_json::{Map, Value};
 
-/// Which documents the numbers are of.
+/// Which documents or rows the numbers are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
     Train,

@@ -1,7 +1,7 @@
 //! The launch of the learner in a run directory.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::backend::Backend;
@@ -14,7 +14,7 @@ use super::metrics::{DashboardMetric, MetricInfo, NoLogger, OF_STEPS, OtherValue
 use super::plain::PlainLines;
 use super::renderer::{Nothing, ReportRenderer, Show};
 use super::stop::{Stop, StopOnSignals};
-use super::strategy::{Components, Evaluation, LoopConfig, Outcome, StepStrategy};
+use super::strategy::{Components, Evaluation, LoopConfig, Outcome, SaveModel, StepStrategy};
 use super::task::{BatchLoader, Task};
 use crate::config::{NonFinite, write_resolved};
 use crate::error::{Error, Result};
@@ -74,8 +74,7 @@ pub struct RunSettings<B: BertAutodiffBackend, M: Task<B>> {
     /// What shows it.
     pub dashboard: Dashboard,
     /// Writes a model directory.
-    #[allow(clippy::type_complexity)]
-    pub save_model: Arc<dyn Fn(&M, &Path) -> Result<()> + Send + Sync>,
+    pub save_model: SaveModel<M>,
     /// The task's metrics, for the dashboard.
     pub metrics: Vec<MetricInfo>,
     /// Makes metrics of the held-out batches, each with the values that the model gave for it; nothing of no batches.
@@ -170,12 +169,9 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     drop(result);
     drop(terminal);
     let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
-    outcome.take().unwrap_or_else(|| {
-        Err(Error::Usage {
-            problem: "the training loop did not run".into(),
-            help: "report this as a bug".into(),
-        })
-    })
+    outcome
+        .take()
+        .expect("the learner runs the strategy, which leaves its outcome")
 }
 
 /// The backend that computes and its device, as Burn calls them.

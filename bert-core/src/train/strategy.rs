@@ -97,7 +97,7 @@ pub struct Outcome {
 }
 
 /// Writes a model directory.
-pub(super) type SaveModel<M> = Arc<dyn Fn(&M, &Path) -> Result<()> + Send + Sync>;
+pub type SaveModel<M> = Arc<dyn Fn(&M, &Path) -> Result<()> + Send + Sync>;
 /// Makes metrics of the held-out batches and the values that the model gave for each, in order.
 pub(super) type Evaluation<M, B> = Arc<
     dyn Fn(&mut dyn Iterator<Item = (<M as Task<B>>::Batch, Vec<f64>)>) -> StepMetrics

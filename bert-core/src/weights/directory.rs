@@ -1,4 +1,4 @@
-//! The model directory, laid out as Hugging Face does.
+//! The model directory, laid out as Hugging Face does: `config.json`, weights and the tokenizer's files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,102 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 
-use super::{Checkpoint, Head, Loaded, Part, load_module, weights_error, write_module};
+use super::{Checkpoint, Head, Loaded, Part, load_module, read_head, weights_error, write_module};
 use crate::config::{BertConfig, read_value};
 use crate::error::{Error, Result};
 use crate::files::write_json;
+use crate::tokenizer::BertTokenizer;
 
-/// A directory with `config.json` and `model.safetensors`; the tokenizer's files stand beside them.
-#[derive(Debug, Clone)]
+/// A model directory, opened but for its weights.
+#[derive(Clone)]
 pub struct ModelDirectory {
-    path: PathBuf,
+    /// Where it is.
+    pub path: PathBuf,
+    /// `config.json`
+    pub config: BertConfig,
+    /// The tokenizer's files.
+    pub tokenizer: BertTokenizer,
+}
+
+impl ModelDirectory {
+    /// # Errors
+    /// What [`read_config`] and [`BertTokenizer::load`] give, and [`Error::Usage`] where the tokenizer has more tokens than the
+    /// model.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let config = read_config(path)?;
+        let tokenizer = BertTokenizer::load(path)?;
+        tokenizer.check_fits(config.vocab_size)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            config,
+            tokenizer,
+        })
+    }
+
+    /// What its head is, and what its outputs are called.
+    ///
+    /// # Errors
+    /// What [`read_head`] gives.
+    pub fn head(&self) -> Result<Head> {
+        read_head(&self.path)
+    }
+
+    /// Fills `module` with the weights.
+    ///
+    /// # Errors
+    /// What [`load_weights`] gives.
+    pub fn load<B: Backend, M: Module<B>>(
+        &self,
+        module: M,
+        device: &B::Device,
+    ) -> Result<(M, Loaded)> {
+        load_weights(&self.path, module, device)
+    }
+
+    /// The same, but the given parts keep their initial values, as heads for another task do.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Weights`].
+    pub fn load_without<B: Backend, M: Module<B>>(
+        &self,
+        module: M,
+        without: &BTreeSet<Part>,
+        device: &B::Device,
+    ) -> Result<(M, Loaded)> {
+        load_module(module, &Checkpoint::open(&self.path)?, without, device)
+    }
+}
+
+/// Fills `module` with the weights of a directory, in whichever form [`Checkpoint::open`] finds them, and says what they
+/// lack.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Weights`].
+pub fn load_weights<B: Backend, M: Module<B>>(
+    directory: &Path,
+    module: M,
+    device: &B::Device,
+) -> Result<(M, Loaded)> {
+    let checkpoint = Checkpoint::open(directory)?;
+    load_module(module, &checkpoint, &BTreeSet::new(), device)
+}
+
+/// Writes the configuration and the weights of a model into a directory, in f32, without those of the parts left out. The
+/// tokenizer writes its own ([`BertTokenizer::save`]).
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn save_model<B: Backend, M: Module<B>>(
+    directory: &Path,
+    module: &M,
+    config: &BertConfig,
+    head: &Head,
+    without: &BTreeSet<Part>,
+) -> Result<()> {
+    let value = config.to_hugging_face(&[&head.architecture], head.keys());
+    write_json(&directory.join("config.json"), &value)?;
+    write_module(&directory.join("model.safetensors"), module, without)
 }
 
 /// The configuration of a model directory. Its sizes are those of the weights beside it: a model of them is made before
@@ -80,52 +167,4 @@ fn check_sizes(config: &BertConfig, checkpoint: &Checkpoint) -> Result<()> {
         return Err(weights_error(checkpoint.path(), problem));
     }
     Ok(())
-}
-
-impl ModelDirectory {
-    /// At a path, which need not exist yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
-    }
-
-    /// Writes configuration and weights, in f32, without those of the parts left out.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn save<B: Backend, M: Module<B>>(
-        &self,
-        module: &M,
-        config: &BertConfig,
-        head: &Head,
-        without: &BTreeSet<Part>,
-    ) -> Result<()> {
-        let value = config.to_hugging_face(&[&head.architecture], head.keys());
-        write_json(&self.path.join("config.json"), &value)?;
-        write_module(&self.path.join("model.safetensors"), module, without)
-    }
-
-    /// Fills `module` with the weights, in whichever form [`Checkpoint::open`] finds them, and says what they lack.
-    ///
-    /// # Errors
-    /// [`Error::Io`] or [`Error::Weights`].
-    pub fn load<B: Backend, M: Module<B>>(
-        &self,
-        module: M,
-        device: &B::Device,
-    ) -> Result<(M, Loaded)> {
-        self.load_without(module, &BTreeSet::new(), device)
-    }
-
-    /// The same, but the given parts keep their initial values.
-    ///
-    /// # Errors
-    /// [`Error::Io`] or [`Error::Weights`].
-    pub fn load_without<B: Backend, M: Module<B>>(
-        &self,
-        module: M,
-        without: &BTreeSet<Part>,
-        device: &B::Device,
-    ) -> Result<(M, Loaded)> {
-        load_module(module, &Checkpoint::open(&self.path)?, without, device)
-    }
 }

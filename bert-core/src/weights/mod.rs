@@ -2,7 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `directory.rs` | [`ModelDirectory`]: configuration and weights together |
+//! | `directory.rs` | [`ModelDirectory`]: configuration, weights and tokenizer together |
 //! | `head.rs` | [`Head`]: which head a model has, and what its outputs are called |
 //! | `module.rs` | from the tensors of a checkpoint to the parameters of a module, and back |
 //! | `checkpoint.rs` | [`Checkpoint`]: the tensors of a directory, in whichever files they come |
@@ -27,7 +27,7 @@ use crate::error::Error;
 
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::FILES as WEIGHTS;
-pub use directory::{ModelDirectory, read_config};
+pub use directory::{ModelDirectory, load_weights, read_config, save_model};
 pub use head::{Head, ProblemType, read_head};
 pub(crate) use module::f32_values;
 pub use module::{Loaded, load_module, write_module};

@@ -8,7 +8,7 @@ use bert_core::data::packed::{PackedSequences, ids};
 use bert_core::model::{BertForPreTraining, PreTrainingLabels};
 use bert_core::ops::{BertAutodiffBackend, BertBackend, DropoutKey};
 use bert_core::optim::{BertOptimizer, Schedule};
-use bert_core::weights::{Checkpoint, ModelDirectory, checkpoint_name, read_config};
+use bert_core::weights::{Checkpoint, checkpoint_name, load_weights, read_config};
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::lr_scheduler::LrScheduler;
 use burn::optim::{GradientsParams, Optimizer};
@@ -133,9 +133,7 @@ fn load_dropping<B: BertBackend>(
         ..read_config(&directory(name)).expect("a configuration")
     };
     let model = BertForPreTraining::<B>::new(&config, 0, device);
-    let (model, loaded) = ModelDirectory::new(directory(name))
-        .load(model, device)
-        .expect("weights");
+    let (model, loaded) = load_weights(&directory(name), model, device).expect("weights");
     assert!(loaded.remarks().is_empty(), "{loaded:?}");
     model
 }

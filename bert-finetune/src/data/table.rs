@@ -178,11 +178,6 @@ impl Rows {
         Ok(rows)
     }
 
-    /// The path that messages call the input by.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The next line that has content.
     fn line(&mut self) -> Option<Result<Vec<u8>>> {
         loop {

@@ -10,6 +10,7 @@ use bert_core::error::{Error, Result};
 use bert_core::files::write_atomically_with;
 use bert_core::ops::{BertAutodiffBackend, BertBackend};
 use bert_core::tell;
+use bert_core::weights::{ModelDirectory, Part};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -125,11 +126,12 @@ fn load<B: BertAutodiffBackend, T: Task>(
     device: &B::Device,
 ) -> Result<Finetuning<B::InnerBackend>> {
     let kind = task.kind();
-    let model = TaskModel::new(kind, task.outputs(), &opened.config, 0, device);
-    let (model, loaded) = model.load(&opened.path, &Default::default(), device)?;
-    loaded.require(kind.part(), &opened.path)?;
+    let ModelDirectory { path, config, .. } = &opened.directory;
+    let model = TaskModel::new(kind, task.outputs(), config, 0, device);
+    let (model, loaded) = model.load(path, &Default::default(), device)?;
+    loaded.require(kind.part(), path)?;
     if kind.has_pooler() {
-        loaded.require(bert_core::weights::Part::Pooler, &opened.path)?;
+        loaded.require(Part::Pooler, path)?;
     }
     Ok(Finetuning::new(model, task.loss()))
 }

@@ -1,6 +1,6 @@
 //! A fine-tuned model directory: ours, or one that transformers saved.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bert_core::command::usage;
 use bert_core::config::{
@@ -8,8 +8,7 @@ use bert_core::config::{
 };
 use bert_core::error::{Error, Result};
 use bert_core::files::write_json;
-use bert_core::tokenizer::BertTokenizer;
-use bert_core::weights::{Checkpoint, Head, ProblemType, read_config, read_head};
+use bert_core::weights::{Checkpoint, Head, ModelDirectory, ProblemType};
 use serde_json::{Value, json};
 
 use crate::cli::ModelArgs;
@@ -48,19 +47,18 @@ impl Settings {
 
 /// A directory, opened but for its weights.
 pub(super) struct FineTuned {
-    pub(super) path: PathBuf,
-    pub(super) config: BertConfig,
+    pub(super) directory: ModelDirectory,
     pub(super) head: Head,
     pub(super) settings: Settings,
-    pub(super) tokenizer: BertTokenizer,
 }
 
 impl FineTuned {
     /// As it was trained.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let config = read_config(path)?;
-        let mut head = read_head(path)?;
-        name_outputs(&mut head, &config, path)?;
+        let directory = ModelDirectory::open(path)?;
+        let config = &directory.config;
+        let mut head = directory.head()?;
+        name_outputs(&mut head, config, path)?;
         let settings = match path.join(FILE) {
             file if file.is_file() => from_value(&file.display().to_string(), read_value(&file)?)?,
             _ => Settings {
@@ -80,14 +78,10 @@ impl FineTuned {
                 ),
             });
         }
-        let tokenizer = BertTokenizer::load(path)?;
-        tokenizer.check_fits(config.vocab_size)?;
         Ok(Self {
-            path: path.to_path_buf(),
-            config,
+            directory,
             head,
             settings,
-            tokenizer,
         })
     }
 
@@ -96,7 +90,7 @@ impl FineTuned {
         let mut opened = Self::open(&args.model)?;
         opened.settings.task = overridden(&opened.settings.task, args)?;
         if let Some(tokens) = args.max_seq_length {
-            let positions = opened.config.max_position_embeddings;
+            let positions = opened.directory.config.max_position_embeddings;
             if tokens < LEAST_TOKENS || tokens > positions {
                 return Err(usage(
                     format!(
@@ -112,7 +106,10 @@ impl FineTuned {
 
     pub(super) fn encoder(&self) -> Encoder {
         let max_tokens = self.settings.max_seq_length;
-        Encoder::new(self.tokenizer.clone(), &self.config, max_tokens)
+        let ModelDirectory {
+            config, tokenizer, ..
+        } = &self.directory;
+        Encoder::new(tokenizer.clone(), config, max_tokens)
     }
 }
 

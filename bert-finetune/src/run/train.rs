@@ -18,7 +18,7 @@ use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, MetricInfo, Outcome, Recipe, RunDirectory,
     RunSettings, StepMetrics, check_memory,
 };
-use bert_core::weights::{Checkpoint, Head, Part, read_config, read_head};
+use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, read_head};
 use serde_json::{Value, json};
 
 use super::directory::Settings;
@@ -113,9 +113,11 @@ impl Run<'_> {
             .check(&directory, &directory.changed_keys(config, &FREE_KEYS)?)?;
         // A run goes on with the sizes and the vocabulary that its weights are for.
         let path = directory.checkpoint().unwrap_or(&config.model.path);
-        let sizes = read_config(path)?;
-        let tokenizer = BertTokenizer::load(path)?;
-        tokenizer.check_fits(sizes.vocab_size)?;
+        let ModelDirectory {
+            config: sizes,
+            tokenizer,
+            ..
+        } = ModelDirectory::open(path)?;
         // Found wanting before the data are read, not after.
         Checkpoint::open(path)?;
         let (tokens, positions) = (

@@ -232,7 +232,7 @@ impl Task for ChoiceTask {
     }
 
     fn loss(&self) -> LossKind {
-        LossKind::OverSequences
+        LossKind::ChoiceCrossEntropy
     }
 
     fn outputs(&self) -> usize {

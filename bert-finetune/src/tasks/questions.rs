@@ -157,7 +157,7 @@ impl QuestionTask {
         let windows = passage_windows(tokens.len(), room, self.doc_stride);
         let span = match &record.gold {
             Some(Gold(answers)) => match answers.first() {
-                Some(answer) => Some(Some(self.tokens_of(answer, &places, record)?)),
+                Some(answer) => Some(Some(Self::tokens_of(answer, &places, record)?)),
                 None => Some(None),
             },
             None => None,
@@ -211,7 +211,6 @@ impl QuestionTask {
 
     /// The first and the last token of an answer.
     fn tokens_of(
-        &self,
         answer: &squad::Answer,
         places: &[(usize, usize)],
         record: &Record,
@@ -289,7 +288,7 @@ impl Task for QuestionTask {
     }
 
     fn loss(&self) -> LossKind {
-        LossKind::OverTokens
+        LossKind::SpanCrossEntropy
     }
 
     fn outputs(&self) -> usize {

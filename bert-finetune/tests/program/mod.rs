@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use bert_core::config::{BertConfig, from_value};
 use bert_core::model::BertForPreTraining;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::weights::{Head, ModelDirectory};
+use bert_core::weights::{Head, save_model};
 use burn_ndarray::NdArray;
 use serde_json::{Value, json};
 
@@ -47,9 +47,7 @@ pub(crate) fn model(root: &Path) -> PathBuf {
     let path = root.join("base");
     let model = BertForPreTraining::<NdArray<f32>>::new(&config, 1, &Default::default());
     let head = Head::new("BertForPreTraining");
-    ModelDirectory::new(&path)
-        .save(&model, &config, &head, &BTreeSet::new())
-        .unwrap();
+    save_model(&path, &model, &config, &head, &BTreeSet::new()).unwrap();
     tokenizer.save(&path, None).unwrap();
     path
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::masking::Masking;
 use super::sections::sections;
-use super::{Example, Recipe, Vocabulary};
+use super::{Example, ExampleSettings, Vocabulary};
 use crate::config::ExamplesConfig;
 use crate::corpus::DocumentStore;
 
@@ -38,10 +38,10 @@ pub fn evaluation_examples<S: DocumentStore>(
     vocabulary: &Vocabulary,
     limit_tokens: usize,
 ) -> Result<Vec<Example>> {
-    let mut recipe = Recipe::new(config)?;
-    recipe.masking = MASKING;
-    recipe.short_seq_probability = 0.0;
-    recipe.check_store(store)?;
+    let mut settings = ExampleSettings::new(config)?;
+    settings.masking = MASKING;
+    settings.short_seq_probability = 0.0;
+    settings.check_store(store)?;
     // A quarter of a sentence a token: some half a dozen full examples a section.
     let sections = sections(store, (config.max_seq_length / 4).max(8))?;
     let mut order: Vec<usize> = (0..sections.len()).collect();
@@ -52,7 +52,7 @@ pub fn evaluation_examples<S: DocumentStore>(
     'all: for some in order.chunks(SECTIONS_AT_A_TIME) {
         let made: Vec<Vec<Example>> = some
             .par_iter()
-            .map(|&index| recipe.examples(store, vocabulary, sections.get(index), SEED, 0))
+            .map(|&index| settings.examples(store, vocabulary, sections.get(index), SEED, 0))
             .collect();
         for example in made.into_iter().flatten() {
             tokens += example.input_ids.len();

@@ -157,14 +157,14 @@ impl Vocabulary {
 
 /// The settings examples are made by: those of the configuration for training, in part fixed for evaluation.
 #[derive(Debug, Clone)]
-struct Recipe {
+struct ExampleSettings {
     max_seq_length: usize,
     pairs: Pairs,
     short_seq_probability: f64,
     masking: Masking,
 }
 
-impl Recipe {
+impl ExampleSettings {
     /// # Errors
     /// [`Error::Usage`] for a length without room for two tokens, or a share outside its range.
     fn new(config: &ExamplesConfig) -> Result<Self> {
@@ -357,7 +357,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut ExamplesConfig)| {
             let mut config = config(Pairs::Nsp);
             change(&mut config);
-            let error = Recipe::new(&config).expect_err("must be refused");
+            let error = ExampleSettings::new(&config).expect_err("must be refused");
             assert_eq!(error.exit_code(), 2);
             assert!(error.help().is_some());
             error.to_string()
@@ -368,14 +368,14 @@ mod tests {
         assert!(refused(&|c| c.short_seq_probability = 1.5).contains("short_seq_probability"));
         let mut smallest = config(Pairs::Nsp);
         smallest.max_seq_length = 5;
-        assert!(Recipe::new(&smallest).is_ok());
+        assert!(ExampleSettings::new(&smallest).is_ok());
     }
 
     #[test]
     fn a_store_without_what_the_objective_needs_is_refused() {
         let check = |pairs, documents: &[&[usize]]| {
-            let recipe = Recipe::new(&config(pairs)).expect("valid");
-            recipe.check_store(&Store::of_lengths(documents))
+            let settings = ExampleSettings::new(&config(pairs)).expect("valid");
+            settings.check_store(&Store::of_lengths(documents))
         };
         let message = |pairs, documents: &[&[usize]]| {
             check(pairs, documents)
@@ -405,9 +405,9 @@ mod tests {
     fn an_example_of_unknown_words_only_is_left_out() {
         let mut store = Store::of_lengths(&[&[7, 9], &[5, 3]]);
         store.fill(0, SPECIAL.unk);
-        let recipe = Recipe::new(&config(Pairs::None)).expect("valid");
+        let settings = ExampleSettings::new(&config(Pairs::None)).expect("valid");
         let sections = sections::sections(&store, 100).expect("sections");
-        let of = |section| recipe.examples(&store, &vocabulary(), section, 1, 0);
+        let of = |section| settings.examples(&store, &vocabulary(), section, 1, 0);
         assert!(of(sections.get(0)).is_empty());
         assert_eq!(of(sections.get(1)).len(), 1);
     }

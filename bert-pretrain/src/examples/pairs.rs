@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rand::Rng;
 
-use super::Recipe;
+use super::ExampleSettings;
 use super::sections::Section;
 use crate::config::Pairs;
 use crate::corpus::DocumentStore;
@@ -28,17 +28,17 @@ pub(super) struct Segments<'t> {
 
 /// Calls `emit` with every example's text, in the order of the document.
 pub(super) fn for_each<S: DocumentStore>(
-    recipe: &Recipe,
+    settings: &ExampleSettings,
     store: &S,
     section: Section,
     generator: &mut impl Rng,
     emit: impl FnMut(Segments<'_>),
 ) {
     let text = Text::load(store, section);
-    match recipe.pairs {
-        Pairs::Nsp => next_sentence(recipe, store, &text, generator, emit),
-        Pairs::Sop => sentence_order(recipe, &text, generator, emit),
-        Pairs::None => full_sentences(recipe, &text, generator, emit),
+    match settings.pairs {
+        Pairs::Nsp => next_sentence(settings, store, &text, generator, emit),
+        Pairs::Sop => sentence_order(settings, &text, generator, emit),
+        Pairs::None => full_sentences(settings, &text, generator, emit),
     }
 }
 
@@ -49,17 +49,17 @@ pub(super) fn for_each<S: DocumentStore>(
 /// # Reference
 /// Devlin et al. 2019, section 3.1, task 2.
 fn next_sentence<S: DocumentStore>(
-    recipe: &Recipe,
+    settings: &ExampleSettings,
     store: &S,
     text: &Text,
     generator: &mut impl Rng,
     mut emit: impl FnMut(Segments<'_>),
 ) {
-    let maximum = recipe.max_text_tokens();
+    let maximum = settings.max_text_tokens();
     let mut stranger = Vec::new();
     let mut first = 0;
     while first < text.sentences() {
-        let target = target_tokens(recipe, maximum, generator);
+        let target = target_tokens(settings, maximum, generator);
         let end = text.chunk_end(first, target, 1);
         let split = match end - first {
             1 => end,
@@ -104,7 +104,7 @@ fn next_sentence<S: DocumentStore>(
 /// # Reference
 /// Lan et al. 2020 (ALBERT), section 3.1.
 fn sentence_order(
-    recipe: &Recipe,
+    settings: &ExampleSettings,
     text: &Text,
     generator: &mut impl Rng,
     mut emit: impl FnMut(Segments<'_>),
@@ -113,11 +113,11 @@ fn sentence_order(
     if sentences < 2 {
         return;
     }
-    let maximum = recipe.max_text_tokens();
+    let maximum = settings.max_text_tokens();
     let mut next = 0;
     while next < sentences {
         let first = next.min(sentences - 2);
-        let target = target_tokens(recipe, maximum, generator);
+        let target = target_tokens(settings, maximum, generator);
         let end = text.chunk_end(first, target, 2);
         let split = first + generator.random_range(1..end - first);
         let (a, b) = truncate(
@@ -148,16 +148,16 @@ fn sentence_order(
 /// # Reference
 /// Liu et al. 2019 (RoBERTa), section 4.2.
 fn full_sentences(
-    recipe: &Recipe,
+    settings: &ExampleSettings,
     text: &Text,
     generator: &mut impl Rng,
     mut emit: impl FnMut(Segments<'_>),
 ) {
-    let maximum = recipe.max_text_tokens();
+    let maximum = settings.max_text_tokens();
     let starts = &text.starts;
     let mut token = 0;
     while token < text.ids.len() {
-        let target = target_tokens(recipe, maximum, generator);
+        let target = target_tokens(settings, maximum, generator);
         // The first sentence that begins after `token`: the one before it holds `token`.
         let after = starts.partition_point(|&start| start <= token);
         let fitting = starts[starts.partition_point(|&start| start <= token + target) - 1];
@@ -178,8 +178,8 @@ fn full_sentences(
 }
 
 /// The length that an example is filled up to.
-fn target_tokens(recipe: &Recipe, maximum: usize, generator: &mut impl Rng) -> usize {
-    if generator.random_bool(recipe.short_seq_probability) {
+fn target_tokens(settings: &ExampleSettings, maximum: usize, generator: &mut impl Rng) -> usize {
+    if generator.random_bool(settings.short_seq_probability) {
         generator.random_range(2..=maximum)
     } else {
         maximum

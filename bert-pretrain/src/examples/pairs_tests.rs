@@ -17,20 +17,20 @@ struct Made {
     random_document: Option<usize>,
 }
 
-fn recipe(pairs: Pairs, max_seq_length: usize, short_seq_probability: f64) -> Recipe {
+fn settings(pairs: Pairs, max_seq_length: usize, short_seq_probability: f64) -> ExampleSettings {
     let mut config = config(pairs);
     config.max_seq_length = max_seq_length;
     config.short_seq_probability = short_seq_probability;
-    Recipe::new(&config).expect("valid settings")
+    ExampleSettings::new(&config).expect("valid settings")
 }
 
-fn make(recipe: &Recipe, store: &Store, max_sentences: usize, seed: u64) -> Vec<Made> {
+fn make(settings: &ExampleSettings, store: &Store, max_sentences: usize, seed: u64) -> Vec<Made> {
     let sections = sections(store, max_sentences).expect("small");
     let mut made = Vec::new();
     for index in 0..sections.len() {
         let section = sections.get(index);
         let mut random = generator(seed, "test", &[index as u64]);
-        for_each(recipe, store, section, &mut random, |segments| {
+        for_each(settings, store, section, &mut random, |segments| {
             made.push(Made {
                 document: section.document,
                 a: segments.a.to_vec(),
@@ -57,7 +57,7 @@ fn examples_are_never_too_long_and_have_both_segments() {
     for max_seq_length in [5, 6, 17, 61, 128] {
         for (pairs, special) in [(Pairs::Nsp, 3), (Pairs::Sop, 3), (Pairs::None, 2)] {
             let is_single = matches!(pairs, Pairs::None);
-            let made = make(&recipe(pairs, max_seq_length, 0.1), &store, 512, 1);
+            let made = make(&settings(pairs, max_seq_length, 0.1), &store, 512, 1);
             assert!(made.len() > 100);
             let mut longest = 0;
             for example in &made {
@@ -78,13 +78,13 @@ fn next_sentences_follow_or_come_from_another_document() {
     let store = Store::random(300, 2).numbered();
     let documents = documents_of_sentences(&store);
     // Long enough that nothing is truncated: at most 57 tokens are aimed at and a sentence has up to 30.
-    let mut recipe = recipe(Pairs::Nsp, 300, 1.0);
-    recipe.short_seq_probability = 0.0;
-    let recipe = Recipe {
+    let mut settings = settings(Pairs::Nsp, 300, 1.0);
+    settings.short_seq_probability = 0.0;
+    let settings = ExampleSettings {
         max_seq_length: 5_000,
-        ..recipe
+        ..settings
     };
-    for example in make(&recipe, &store, 512, 2) {
+    for example in make(&settings, &store, 512, 2) {
         let b = example.b.expect("a pair");
         assert!(
             example
@@ -116,7 +116,7 @@ fn half_of_the_chunks_with_a_choice_get_a_random_next_sentence() {
     // 600 sentences of 7 tokens and length for 8 of them: only a chunk at the end can be a single sentence.
     let document = vec![7; 600];
     let store = Store::of_lengths(&[&document[..]; 21]);
-    let made = make(&recipe(Pairs::Nsp, 59, 0.0), &store, 1_000, 3);
+    let made = make(&settings(Pairs::Nsp, 59, 0.0), &store, 1_000, 3);
     let random = made.iter().filter(|e| e.label == Some(1)).count();
     let share = random as f64 / made.len() as f64;
     // About 2100 examples: a standard deviation of 0.011.
@@ -126,7 +126,7 @@ fn half_of_the_chunks_with_a_choice_get_a_random_next_sentence() {
 #[test]
 fn a_single_sentence_takes_a_random_next_one() {
     let store = Store::of_lengths(&[&[9], &[5, 6], &[7]]);
-    let made = make(&recipe(Pairs::Nsp, 61, 0.0), &store, 512, 4);
+    let made = make(&settings(Pairs::Nsp, 61, 0.0), &store, 512, 4);
     for example in made.iter().filter(|e| e.document != 1) {
         assert_eq!(example.label, Some(1));
     }
@@ -175,7 +175,7 @@ fn every_sentence_is_used_once_when_nothing_is_truncated() {
     // The put-back rule: of true text, everything appears, once, in order (but for the repeated one of `sop`).
     let store = Store::random(150, 3).numbered();
     for pairs in [Pairs::Nsp, Pairs::Sop, Pairs::None] {
-        let made = make(&recipe(pairs, 5_000, 1.0), &store, 512, 7);
+        let made = make(&settings(pairs, 5_000, 1.0), &store, 512, 7);
         let is_swapped = |e: &Made| matches!(pairs, Pairs::Sop) && e.label == Some(1);
         let mut used: Vec<u32> = Vec::new();
         let mut previous = None;
@@ -220,7 +220,7 @@ fn the_first_sentence_is_the_one_the_text_begins_with() {
     };
     for pairs in [Pairs::Nsp, Pairs::Sop, Pairs::None] {
         // Sections of 16 sentences: they count from the beginning of the document too.
-        for example in make(&recipe(pairs, 5_000, 1.0), &store, 16, 8) {
+        for example in make(&settings(pairs, 5_000, 1.0), &store, 16, 8) {
             let swapped = matches!(pairs, Pairs::Sop) && example.label == Some(1);
             let begins = if swapped {
                 example.b.as_ref().expect("a pair")[0]
@@ -239,7 +239,7 @@ fn the_first_sentence_is_the_one_the_text_begins_with() {
 fn sentence_order_swaps_half_and_never_leaves_the_document() {
     let store = Store::random(400, 5).numbered();
     let documents = documents_of_sentences(&store);
-    let made = make(&recipe(Pairs::Sop, 61, 0.1), &store, 512, 9);
+    let made = make(&settings(Pairs::Sop, 61, 0.1), &store, 512, 9);
     let mut swapped = 0;
     for example in &made {
         let b = example.b.as_ref().expect("a pair");
@@ -261,7 +261,7 @@ fn sentence_order_swaps_half_and_never_leaves_the_document() {
     assert!((share - 0.5).abs() < 0.04, "{share}");
     // Two sentences make an example, even if the first is longer than the target; one does not.
     let store = Store::of_lengths(&[&[90, 3], &[30]]);
-    let made = make(&recipe(Pairs::Sop, 61, 0.0), &store, 512, 9);
+    let made = make(&settings(Pairs::Sop, 61, 0.0), &store, 512, 9);
     assert_eq!(made.len(), 1);
     let lengths = HashSet::from([made[0].a.len(), made[0].b.as_ref().map_or(0, Vec::len)]);
     assert_eq!(lengths, HashSet::from([55, 3]));
@@ -270,7 +270,7 @@ fn sentence_order_swaps_half_and_never_leaves_the_document() {
 #[test]
 fn full_sentences_are_packed_to_the_length_and_long_ones_are_cut() {
     let store = Store::of_lengths(&[&[4, 3, 5, 9, 1, 25, 2], &[6]]);
-    let made = make(&recipe(Pairs::None, 12, 0.0), &store, 512, 1);
+    let made = make(&settings(Pairs::None, 12, 0.0), &store, 512, 1);
     let lengths: Vec<usize> = made.iter().map(|e| e.a.len()).collect();
     // 4+3 (5 more would be 12), 5, 9+1, then 25 as 10+10+5 with the 2 behind it; then the next document.
     assert_eq!(lengths, [7, 5, 10, 10, 10, 7, 6]);
@@ -281,11 +281,11 @@ fn full_sentences_are_packed_to_the_length_and_long_ones_are_cut() {
 
 #[test]
 fn short_targets_come_at_their_share_and_are_uniform() {
-    let recipe = recipe(Pairs::Nsp, 61, 0.1);
+    let settings = settings(Pairs::Nsp, 61, 0.1);
     let mut random = generator(10, "test", &[]);
     let mut counts = [0u32; 59];
     for _ in 0..57_000 {
-        counts[target_tokens(&recipe, 58, &mut random)] += 1;
+        counts[target_tokens(&settings, 58, &mut random)] += 1;
     }
     assert_eq!(counts[..2], [0, 0]);
     // 5700 short ones over 57 lengths: 100 each, with a standard deviation of 10.

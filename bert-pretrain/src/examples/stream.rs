@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::sections::{Sections, sections};
-use super::{Example, Recipe, Vocabulary, into_batches};
+use super::{Example, ExampleSettings, Vocabulary, into_batches};
 use crate::config::{ExamplesConfig, Pairs};
 use crate::corpus::DocumentStore;
 
@@ -55,7 +55,7 @@ pub struct Cursor {
 pub struct BatchStream<S> {
     store: Arc<S>,
     vocabulary: Arc<Vocabulary>,
-    recipe: Recipe,
+    settings: ExampleSettings,
     seed: u64,
     batch_tokens: usize,
     sections: Sections,
@@ -86,8 +86,8 @@ impl<S: DocumentStore + Send> BatchStream<S> {
                 help: "set training.batch_tokens to some thousands".into(),
             });
         }
-        let recipe = Recipe::new(config)?;
-        recipe.check_store(store.as_ref())?;
+        let settings = ExampleSettings::new(config)?;
+        settings.check_store(store.as_ref())?;
         let sections = sections(store.as_ref(), SECTION_SENTENCES)?;
         let average = sections.average_tokens(store.as_ref(), SAMPLED_SECTIONS);
         let tokens = average * sections.len() as f64;
@@ -97,7 +97,7 @@ impl<S: DocumentStore + Send> BatchStream<S> {
         let mut stream = Self {
             store,
             vocabulary,
-            recipe,
+            settings,
             seed,
             batch_tokens,
             sections,
@@ -141,7 +141,7 @@ impl<S: DocumentStore + Send> BatchStream<S> {
         let random = examples
             .clone()
             .filter(|example| example.origin.random_document.is_some());
-        (self.recipe.pairs == Pairs::Nsp)
+        (self.settings.pairs == Pairs::Nsp)
             .then(|| random.count() as f64 / examples.count().max(1) as f64)
     }
 
@@ -209,7 +209,7 @@ impl<S: DocumentStore + Send> BatchStream<S> {
             .par_iter()
             .flat_map_iter(|&index| {
                 let section = self.sections.get(index as usize);
-                self.recipe.examples(
+                self.settings.examples(
                     self.store.as_ref(),
                     &self.vocabulary,
                     section,

@@ -9,7 +9,7 @@ use bert_core::files::write_directory_atomically;
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::weights::{Head, Loaded, ModelDirectory, Part, read_config};
+use bert_core::weights::{Head, Loaded, Part, load_weights, read_config, save_model};
 use serde_json::json;
 
 use super::model::architecture;
@@ -70,7 +70,7 @@ impl Job for Convert<'_> {
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
         let model = BertForPreTraining::<B::InnerBackend>::new(self.config, 0, &device);
-        let (model, loaded) = ModelDirectory::new(self.model).load(model, &device)?;
+        let (model, loaded) = load_weights(self.model, model, &device)?;
         if !loaded.unused.is_empty() {
             return Err(usage(
                 format!(
@@ -83,8 +83,8 @@ impl Job for Convert<'_> {
         }
         let architecture = architecture(&loaded.absent);
         write_directory_atomically(self.output, |directory| {
-            let to = ModelDirectory::new(directory);
-            to.save(
+            save_model(
+                directory,
                 &model,
                 self.config,
                 &Head::new(architecture),

@@ -1,4 +1,4 @@
-//! The commands, one file each where they are more than a few lines.
+//! The commands, those of a kind in one file.
 
 mod bench;
 mod convert;

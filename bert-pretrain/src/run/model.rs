@@ -7,60 +7,34 @@ use bert_core::config::BertConfig;
 use bert_core::error::Result;
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
-use bert_core::tokenizer::{BertTokenizer, Encoding};
-use bert_core::weights::{ModelDirectory, Part, read_config};
+use bert_core::tokenizer::Encoding;
+use bert_core::weights::{ModelDirectory, Part, load_weights};
 
 use super::usage;
 
-/// A model directory, opened but for its weights.
-pub(super) struct Opened<'a> {
-    pub(super) path: &'a Path,
-    pub(super) config: BertConfig,
-    pub(super) tokenizer: BertTokenizer,
-}
-
-impl<'a> Opened<'a> {
-    pub(super) fn new(path: &'a Path) -> Result<Self> {
-        let config = read_config(path)?;
-        let tokenizer = BertTokenizer::load(path)?;
-        tokenizer.check_fits(config.vocab_size)?;
-        Ok(Self {
-            path,
-            config,
-            tokenizer,
-        })
+/// A text or a pair as a model takes it; one that is too long is refused.
+pub(super) fn encode(
+    ModelDirectory {
+        config, tokenizer, ..
+    }: &ModelDirectory,
+    text: &str,
+    pair: Option<&str>,
+) -> Result<Encoding> {
+    if pair.is_some() && config.type_vocab_size < 2 {
+        return Err(usage(
+            "the model has one token type only, a pair takes two",
+            "give a model that was trained on pairs",
+        ));
     }
-
-    /// A text or a pair as the model takes it; one that is too long is refused.
-    pub(super) fn encode(&self, text: &str, pair: Option<&str>) -> Result<Encoding> {
-        if pair.is_some() && self.config.type_vocab_size < 2 {
-            return Err(usage(
-                "the model has one token type only, a pair takes two",
-                "give a model that was trained on pairs",
-            ));
-        }
-        let encoding = self.tokenizer.encode(text, pair)?;
-        let (tokens, most) = (
-            encoding.input_ids.len(),
-            self.config.max_position_embeddings,
-        );
-        if tokens > most {
-            return Err(usage(
-                format!("a text of {tokens} tokens is longer than the model's {most} positions"),
-                "shorten it",
-            ));
-        }
-        Ok(encoding)
+    let encoding = tokenizer.encode(text, pair)?;
+    let (tokens, most) = (encoding.input_ids.len(), config.max_position_embeddings);
+    if tokens > most {
+        return Err(usage(
+            format!("a text of {tokens} tokens is longer than the model's {most} positions"),
+            "shorten it",
+        ));
     }
-
-    /// The model, which must have the parts that are needed.
-    pub(super) fn load<B: BertAutodiffBackend>(
-        &self,
-        needed: &[Part],
-        device: &B::Device,
-    ) -> Result<BertForPreTraining<B::InnerBackend>> {
-        load::<B>(self.path, &self.config, needed, device)
-    }
+    Ok(encoding)
 }
 
 /// The model of a directory for inference. Parts that are not needed may be absent.
@@ -71,7 +45,7 @@ pub(super) fn load<B: BertAutodiffBackend>(
     device: &B::Device,
 ) -> Result<BertForPreTraining<B::InnerBackend>> {
     let model = BertForPreTraining::<B::InnerBackend>::new(config, 0, device);
-    let (model, loaded) = ModelDirectory::new(path).load(model, device)?;
+    let (model, loaded) = load_weights(path, model, device)?;
     for part in needed {
         loaded.require(*part, path)?;
     }

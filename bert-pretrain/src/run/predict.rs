@@ -8,11 +8,11 @@ use bert_core::data::packed::{PackedSequences, Selection};
 use bert_core::error::Result;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::tokenizer::Encoding;
-use bert_core::weights::Part;
+use bert_core::weights::{ModelDirectory, Part};
 use burn::tensor::activation::softmax;
 use serde_json::json;
 
-use super::model::Opened;
+use super::model::{encode, load};
 use super::{on, print, usage};
 
 pub(super) fn fill_mask(
@@ -22,12 +22,12 @@ pub(super) fn fill_mask(
     texts: &[String],
     json: bool,
 ) -> Result<()> {
-    let opened = Opened::new(model)?;
-    let mask = opened.tokenizer.special().mask;
+    let directory = ModelDirectory::open(model)?;
+    let mask = directory.tokenizer.special().mask;
     let mut sequences = PackedSequences::default();
     let mut masks = Vec::new();
     for (index, text) in texts.iter().enumerate() {
-        let encoding = opened.encode(text, None)?;
+        let encoding = encode(&directory, text, None)?;
         let start = sequences.tokens();
         let before = masks.len();
         let positions = encoding.input_ids.iter().enumerate();
@@ -48,7 +48,7 @@ pub(super) fn fill_mask(
     let probabilities = on(
         backend,
         FillMask {
-            opened: &opened,
+            directory: &directory,
             sequences,
             rows,
         },
@@ -57,7 +57,7 @@ pub(super) fn fill_mask(
         let mut ranked: Vec<usize> = (0..row.len()).collect();
         ranked.sort_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
         ranked.truncate(top_k);
-        let word = |id: usize| opened.tokenizer.token(id as u32).unwrap_or("[unused]");
+        let word = |id: usize| directory.tokenizer.token(id as u32).unwrap_or("[unused]");
         let predictions: Vec<_> = ranked
             .iter()
             .map(|&id| json!({"token": word(id), "id": id, "probability": row[id]}))
@@ -78,7 +78,7 @@ pub(super) fn fill_mask(
 }
 
 struct FillMask<'a> {
-    opened: &'a Opened<'a>,
+    directory: &'a ModelDirectory,
     sequences: PackedSequences,
     rows: Vec<usize>,
 }
@@ -88,7 +88,8 @@ impl Job for FillMask<'_> {
     type Output = Vec<Vec<f32>>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
-        let model = self.opened.load::<B>(&[Part::MaskedLmHead], &device)?;
+        let ModelDirectory { path, config, .. } = self.directory;
+        let model = load::<B>(path, config, &[Part::MaskedLmHead], &device)?;
         let batch = self.sequences.to_device(&device);
         let masked = Selection::new(self.rows.iter().copied(), &batch.sequences, &device);
         let dropout = DropoutKey::inference();
@@ -107,12 +108,12 @@ pub(super) fn next_sentence(
     b: &str,
     json: bool,
 ) -> Result<()> {
-    let opened = Opened::new(model)?;
-    let encoding = opened.encode(a, Some(b))?;
+    let directory = ModelDirectory::open(model)?;
+    let encoding = encode(&directory, a, Some(b))?;
     let logits = on(
         backend,
         NextSentence {
-            opened: &opened,
+            directory: &directory,
             encoding,
         },
     )?;
@@ -132,7 +133,7 @@ pub(super) fn next_sentence(
 }
 
 struct NextSentence<'a> {
-    opened: &'a Opened<'a>,
+    directory: &'a ModelDirectory,
     encoding: Encoding,
 }
 
@@ -141,7 +142,8 @@ impl Job for NextSentence<'_> {
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f32>> {
         let needed = [Part::Pooler, Part::NextSentenceHead];
-        let model = self.opened.load::<B>(&needed, &device)?;
+        let ModelDirectory { path, config, .. } = self.directory;
+        let model = load::<B>(path, config, &needed, &device)?;
         let mut sequences = PackedSequences::default();
         sequences.push(&self.encoding.input_ids, &self.encoding.token_type_ids);
         let batch = sequences.to_device(&device);

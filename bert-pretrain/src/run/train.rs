@@ -17,7 +17,7 @@ use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, Recipe, RunDirectory,
     RunSettings, StepMetrics, TaskBatch, check_memory,
 };
-use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, read_config};
+use bert_core::weights::{Checkpoint, Head, Part, load_weights, read_config, save_model};
 use burn_train::InferenceStep;
 use serde_json::{Map, Value, json};
 
@@ -178,8 +178,7 @@ impl Job for TrainJob<'_> {
         match (self.run.checkpoint(), &config.model) {
             (Some(checkpoint), _) => {
                 let loaded;
-                (model.model, loaded) =
-                    ModelDirectory::new(checkpoint).load(model.model, &device)?;
+                (model.model, loaded) = load_weights(checkpoint, model.model, &device)?;
                 for part in Part::OF_PRETRAINING {
                     if !untrained.contains(&part) {
                         loaded.require(part, checkpoint)?;
@@ -189,7 +188,7 @@ impl Job for TrainJob<'_> {
             }
             (None, ModelSource::Directory(path)) => {
                 let loaded;
-                (model.model, loaded) = ModelDirectory::new(path).load(model.model, &device)?;
+                (model.model, loaded) = load_weights(path, model.model, &device)?;
                 tell!("weights    {}", path.display());
                 for remark in loaded.remarks() {
                     log::warn!("{}: {remark}", path.display());
@@ -234,8 +233,8 @@ impl Job for TrainJob<'_> {
             keep_checkpoints: training.keep_checkpoints,
             dashboard: self.dashboard,
             save_model: Arc::new(move |model: &Pretraining<B>, directory| {
-                let to = ModelDirectory::new(directory);
-                to.save(
+                save_model(
+                    directory,
                     &model.model,
                     &model_config,
                     &Head::new(architecture),

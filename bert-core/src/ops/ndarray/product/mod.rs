@@ -5,6 +5,7 @@
 //! | `mod.rs` | what the operations call, and the choice |
 //! | `blocked.rs` | our own: how a product is cut into blocks and tasks |
 //! | `avx512.rs` | its inner loops: packing, and the product of a tile |
+//! | `precision.rs` | f32 or bf16, and which the processor has |
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
