@@ -5,8 +5,8 @@ use bert_core::data::random::generator;
 use rand::seq::SliceRandom;
 
 /// How many batches' worth of shuffled examples are sorted by length together: enough for batches of like lengths, few
-/// enough that what an example shares a batch with stays random.
-const POOL_BATCHES: usize = 16;
+/// enough that what an example shares a batch with stays random. It is the number of transformers' `group_by_length`.
+const POOL_BATCHES: usize = 50;
 
 /// How examples become batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

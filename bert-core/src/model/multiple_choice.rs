@@ -26,7 +26,7 @@ impl<B: Backend> BertForMultipleChoice<B> {
     pub fn new(config: &BertConfig, init: &Init<'_, B>) -> Self {
         Self {
             bert: BertModel::new(config, init),
-            classifier: init.linear("classifier", config.hidden_size, 1),
+            classifier: init.head("classifier", config.hidden_size, 1),
             dropout: HeadDropout::new(config),
         }
     }

@@ -25,7 +25,7 @@ impl<B: Backend> BertForQuestionAnswering<B> {
     pub fn new(config: &BertConfig, init: &Init<'_, B>) -> Self {
         Self {
             bert: BertModel::new(config, init),
-            qa_outputs: init.linear("qa_outputs", config.hidden_size, 2),
+            qa_outputs: init.head("qa_outputs", config.hidden_size, 2),
         }
     }
 }

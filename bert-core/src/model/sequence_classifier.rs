@@ -25,7 +25,7 @@ impl<B: Backend> BertForSequenceClassification<B> {
     pub fn new(config: &BertConfig, labels: usize, init: &Init<'_, B>) -> Self {
         Self {
             bert: BertModel::new(config, init),
-            classifier: init.linear("classifier", config.hidden_size, labels),
+            classifier: init.head("classifier", config.hidden_size, labels),
             dropout: HeadDropout::new(config),
         }
     }

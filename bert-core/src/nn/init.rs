@@ -1,5 +1,5 @@
-//! Initial weights as in google-research/bert: a normal truncated at two standard deviations for matrices (Hugging Face
-//! does not truncate), zero biases, unit layer norms.
+//! Initial weights as in google-research/bert: a normal truncated at two standard deviations for matrices, zero biases, unit
+//! layer norms. Only new heads for fine-tuning begin as those of Hugging Face do, with a whole normal.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
@@ -49,7 +49,7 @@ impl<'a, B: Backend> Init<'a, B> {
     ) -> Param<Tensor<B, 2>> {
         let (seed, deviation, name) = (self.seed, self.deviation, name.to_string());
         self.parameter(shape, move || {
-            let mut values = normals(seed, &name, deviation, shape);
+            let mut values = normals(seed, &name, deviation, TRUNCATED_AT, shape);
             if let Some(row) = zero_row.and_then(|row| values.chunks_mut(shape[1]).nth(row)) {
                 row.fill(0.0);
             }
@@ -83,6 +83,18 @@ impl<'a, B: Backend> Init<'a, B> {
         }
     }
 
+    /// A linear map that makes scores of labels.
+    pub fn head(&self, name: &str, inputs: usize, outputs: usize) -> Linear<B> {
+        let (seed, deviation, shape) = (self.seed, self.deviation, [inputs, outputs]);
+        let weight = format!("{name}.weight");
+        Linear {
+            weight: self.parameter(shape, move || {
+                normals(seed, &weight, deviation, f64::INFINITY, shape)
+            }),
+            bias: self.vector(0.0, outputs),
+        }
+    }
+
     /// A layer normalisation.
     pub fn layer_norm(&self, hidden: usize, eps: f64) -> LayerNorm<B> {
         LayerNorm {
@@ -93,15 +105,24 @@ impl<'a, B: Backend> Init<'a, B> {
     }
 }
 
-fn normals(seed: u64, name: &str, deviation: f64, [rows, columns]: [usize; 2]) -> Vec<f32> {
+/// In standard deviations.
+const TRUNCATED_AT: f64 = 2.0;
+
+fn normals(
+    seed: u64,
+    name: &str,
+    deviation: f64,
+    limit: f64,
+    [rows, columns]: [usize; 2],
+) -> Vec<f32> {
     let mut random = generator(seed, name, &[]);
     let mut values = Vec::with_capacity(rows * columns);
     while values.len() < rows * columns {
-        // Box and Muller's pair, without those beyond two deviations.
+        // Box and Muller's pair, without those beyond the limit.
         let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
         let angle = std::f64::consts::TAU * random.random::<f64>();
         for value in [radius * angle.cos(), radius * angle.sin()] {
-            if value.abs() <= 2.0 && values.len() < rows * columns {
+            if value.abs() <= limit && values.len() < rows * columns {
                 values.push((value * deviation) as f32);
             }
         }
