@@ -298,8 +298,8 @@ pub(super) fn backward(
             }
         },
     );
-    // SAFETY: the parts of all tasks are all of both, as `Layout::new` checked; the blocks of a task wrote all rows of its queries, and `zeroed` all of
-    // its keys and values.
+    // SAFETY: the parts of all tasks are all of both, as `Layout::new` checked; the blocks of a task wrote all rows of its
+    // queries, and `zeroed` all of its keys and values.
     let (d_query, d_key_value) = unsafe { (d_query.assume_init(), d_key_value.assume_init()) };
     AttentionTensors {
         query: of(d_query),
