@@ -189,10 +189,19 @@ fn a_run_asked_to_stop_leaves_a_checkpoint_to_go_on_from() {
 /// Stops a run whose standard error nobody reads any more, and goes on with it.
 #[cfg(unix)]
 fn stop(signal: &str) {
+    use std::os::unix::process::CommandExt;
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     std::fs::write(root.join("c.json"), CONFIG).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bert-pretrain"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bert-pretrain"));
+    // SAFETY: a call that may be made between fork and exec. A test that runs under nohup hands its ignored signal on.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let mut child = command
         .current_dir(root)
         .args([
             "train",
