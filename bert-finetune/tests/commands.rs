@@ -414,6 +414,10 @@ fn classes_may_be_numbers_in_data_to_evaluate_on() {
         rows(&output).remove(0)
     };
     assert_eq!(evaluate("n.csv"), evaluate("d.csv"));
+    // In a training they are labels that its rows do not have.
+    let data = "data={\"train\": \"d.csv\", \"valid\": \"n.csv\"}";
+    let output = train(root, &["--set", "run_dir=other", "--set", data]);
+    refused(&output, 1, &["n.csv:2", "the label \"1\""]);
 }
 
 #[test]

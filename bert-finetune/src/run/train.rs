@@ -195,6 +195,8 @@ impl Start<'_> {
         let from = self.directory.checkpoint().unwrap_or(&config.model.path);
         let known = read_head(from)?.labels;
         let task = T::learn(&config.task, &rows.records, classes, &known)?;
+        // Held-out rows are measured as later with `evaluate`: class weights and smoothing are for training.
+        let plain = T::learn(&config.task, &rows.records, Classes::PLAIN, &known)?;
         let (train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(&config.task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
@@ -217,8 +219,6 @@ impl Start<'_> {
         let encoder = Encoder::new(self.tokenizer.clone(), &self.sizes, training.max_seq_length);
         let train = train.encode(&task, &encoder)?;
         tell!("train      {}", train.summary());
-        // Measured as later with `evaluate`: class weights and smoothing are for training.
-        let plain = T::of_head(&task.resolve(&config.task), &task.head())?;
         let valid = valid.map(|rows| rows.encode(&plain, &encoder));
         let valid = valid.transpose()?;
         if let Some(valid) = &valid {
