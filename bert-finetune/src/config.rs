@@ -12,7 +12,9 @@ use bert_core::sample_data::LABELLED;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-pub use task::{Scheme, TaskConfig};
+pub use task::{
+    ChoiceConfig, QuestionsConfig, Scheme, SequenceAnswer, SequenceConfig, TaskConfig, TokensConfig,
+};
 
 /// A fine-tuning run, from labelled data to a model directory.
 #[derive(Debug, Clone, PartialEq, Serialize)]

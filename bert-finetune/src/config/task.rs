@@ -5,79 +5,108 @@ use serde::Serialize;
 
 /// A task, with the columns of tables or the keys of JSON Lines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(untagged)]
 pub enum TaskConfig {
-    /// One class for a text or a pair.
-    Classification {
-        /// The text.
-        text: String,
-        /// The second text of a pair.
-        text_pair: Option<String>,
-        /// The class.
-        label: String,
-    },
-    /// Any number of labels for a text or a pair.
+    /// One answer for a text or a pair.
+    Sequence(SequenceConfig),
+    /// A tag for every word.
+    Tokens(TokensConfig),
+    /// An answer within a passage.
+    Questions(QuestionsConfig),
+    /// One of several answers.
+    Choice(ChoiceConfig),
+}
+
+/// One answer for a text or a pair.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SequenceConfig {
+    /// What it is.
+    #[serde(flatten)]
+    pub answer: SequenceAnswer,
+    /// The text.
+    pub text: String,
+    /// The second text of a pair.
+    pub text_pair: Option<String>,
+    /// The answer.
+    pub label: String,
+}
+
+/// The answer for a text or a pair.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SequenceAnswer {
+    /// One class.
+    Classification,
+    /// Any number of labels.
     MultiLabel {
-        /// The text.
-        text: String,
-        /// The second text of a pair.
-        text_pair: Option<String>,
-        /// The labels: an array, or a string with `separator` between them.
-        label: String,
-        /// What stands between two labels in a string.
+        /// What stands between two labels where they are a string, not an array.
         separator: String,
         /// The probability from which on a label is given.
         threshold: f64,
     },
-    /// A number for a text or a pair.
-    Regression {
-        /// The text.
-        text: String,
-        /// The second text of a pair.
-        text_pair: Option<String>,
-        /// The number.
-        label: String,
-    },
-    /// A tag for every word.
-    Tokens {
-        /// How tags mark entities.
-        scheme: Scheme,
-        /// The column of words in files of columns, from 0.
-        word_column: usize,
-        /// The column of tags in files of columns, from 0; `None` for the last.
-        tag_column: Option<usize>,
-        /// The key of the array of words in JSON Lines.
-        words: String,
-        /// The key of the array of tags in JSON Lines.
-        tags: String,
-    },
-    /// An answer within a passage.
-    QuestionAnswering {
-        /// Tokens from the start of one window of the passage to the start of the next.
-        doc_stride: usize,
-        /// "" is the answer where its score is that much above the best answer's.
-        null_threshold: f64,
-        /// The longest answer, in tokens.
-        max_answer_tokens: usize,
-        /// The longest question, in tokens; the rest of it is cut.
-        max_query_tokens: usize,
-        /// How many answers are listed.
-        n_best: usize,
-        /// Whether a question may have no answer; `None` for what the training data say.
-        unanswerable: Option<bool>,
-    },
-    /// One of several answers.
-    MultipleChoice {
-        /// What all choices are about: the first segment.
-        question: String,
-        /// A passage before the question: the first segment then, and the question begins the second.
-        context: Option<String>,
-        /// The key of the array of choices, or the columns they stand in, separated by commas.
-        choices: String,
-        /// The right one: its text, its number from 0, or its letter.
-        label: String,
-    },
+    /// A number.
+    Regression,
 }
+
+/// A tag for every word.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "tokens")]
+pub struct TokensConfig {
+    /// How tags mark entities.
+    pub scheme: Scheme,
+    /// The column of words in files of columns, from 0.
+    pub word_column: usize,
+    /// The column of tags in files of columns, from 0; `None` for the last.
+    pub tag_column: Option<usize>,
+    /// The key of the array of words in JSON Lines.
+    pub words: String,
+    /// The key of the array of tags in JSON Lines.
+    pub tags: String,
+}
+
+/// An answer within a passage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "question_answering")]
+pub struct QuestionsConfig {
+    /// Tokens from the start of one window of the passage to the start of the next.
+    pub doc_stride: usize,
+    /// "" is the answer where its score is that much above the best answer's.
+    pub null_threshold: f64,
+    /// The longest answer, in tokens.
+    pub max_answer_tokens: usize,
+    /// The longest question, in tokens; the rest of it is cut.
+    pub max_query_tokens: usize,
+    /// How many answers are listed.
+    pub n_best: usize,
+    /// Whether a question may have no answer; `None` for what the training data say.
+    pub unanswerable: Option<bool>,
+}
+
+/// One of several answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "multiple_choice")]
+pub struct ChoiceConfig {
+    /// What all choices are about: the first segment.
+    pub question: String,
+    /// A passage before the question: the first segment then, and the question begins the second.
+    pub context: Option<String>,
+    /// The key of the array of choices, or the columns they stand in, separated by commas.
+    pub choices: String,
+    /// The right one: its text, its number from 0, or its letter.
+    pub label: String,
+}
+
+macro_rules! is_a_task {
+    ($($config:ident: $variant:ident),*) => {
+        $(impl From<$config> for TaskConfig {
+            fn from(config: $config) -> Self {
+                Self::$variant(config)
+            }
+        })*
+    };
+}
+
+is_a_task!(SequenceConfig: Sequence, TokensConfig: Tokens, QuestionsConfig: Questions, ChoiceConfig: Choice);
 
 /// How tags mark entities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -110,25 +139,23 @@ impl TaskConfig {
     /// Its name in configurations.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Classification { .. } => "classification",
-            Self::MultiLabel { .. } => "multi_label",
-            Self::Regression { .. } => "regression",
-            Self::Tokens { .. } => "tokens",
-            Self::QuestionAnswering { .. } => "question_answering",
-            Self::MultipleChoice { .. } => "multiple_choice",
+            Self::Sequence(config) => match config.answer {
+                SequenceAnswer::Classification => "classification",
+                SequenceAnswer::MultiLabel { .. } => "multi_label",
+                SequenceAnswer::Regression => "regression",
+            },
+            Self::Tokens(_) => "tokens",
+            Self::Questions(_) => "question_answering",
+            Self::Choice(_) => "multiple_choice",
         }
     }
 
     /// Whether one of several classes is right, so that they can be weighed and targets smoothed.
     pub fn has_classes(&self) -> bool {
-        matches!(self, Self::Classification { .. } | Self::Tokens { .. })
-    }
-
-    /// Whether a question may have no answer, where that is said.
-    pub fn unanswerable(&self) -> Option<bool> {
         match self {
-            Self::QuestionAnswering { unanswerable, .. } => *unanswerable,
-            _ => None,
+            Self::Sequence(config) => config.answer == SequenceAnswer::Classification,
+            Self::Tokens(_) => true,
+            Self::Questions(_) | Self::Choice(_) => false,
         }
     }
 
@@ -136,11 +163,9 @@ impl TaskConfig {
     pub(super) fn least_tokens(&self) -> usize {
         match self {
             // [CLS] question [SEP] passage [SEP]
-            Self::QuestionAnswering {
-                max_query_tokens, ..
-            } => max_query_tokens + 4,
-            Self::MultipleChoice { .. } => 5,
-            _ => 3,
+            Self::Questions(config) => config.max_query_tokens + 4,
+            Self::Choice(_) => 5,
+            Self::Sequence(_) | Self::Tokens(_) => 3,
         }
     }
 }
@@ -168,61 +193,68 @@ const KINDS: [(&str, Kind); 7] = [
 
 impl FromSection for TaskConfig {
     fn from_section(section: &mut Section) -> Self {
-        let text = |section: &mut Section| section.name("text", "text");
-        let text_pair = |section: &mut Section| section.optional_name("text_pair");
-        let label = |section: &mut Section| section.name("label", "label");
         match section.choice("type", &KINDS, Kind::Classification) {
-            Kind::Classification => Self::Classification {
-                text: text(section),
-                text_pair: text_pair(section),
-                label: label(section),
-            },
+            Kind::Classification => {
+                let pair = section.optional_name("text_pair");
+                sequence(section, SequenceAnswer::Classification, pair, "label")
+            }
             // Classification with another default.
-            Kind::Pair => Self::Classification {
-                text: text(section),
-                text_pair: Some(section.name("text_pair", "text_pair")),
-                label: label(section),
-            },
+            Kind::Pair => {
+                let pair = section.name("text_pair", "text_pair");
+                sequence(section, SequenceAnswer::Classification, Some(pair), "label")
+            }
             Kind::MultiLabel => {
                 let separator = section.or("separator", ",".to_string());
                 section.check(!separator.is_empty(), "separator", "must not be empty");
-                Self::MultiLabel {
-                    text: text(section),
-                    text_pair: text_pair(section),
-                    label: section.name("label", "labels"),
+                let answer = SequenceAnswer::MultiLabel {
                     separator,
                     threshold: section.fraction("threshold", 0.5),
-                }
+                };
+                let pair = section.optional_name("text_pair");
+                sequence(section, answer, pair, "labels")
             }
-            Kind::Regression => Self::Regression {
-                text: text(section),
-                text_pair: text_pair(section),
-                label: label(section),
-            },
-            Kind::Tokens => Self::Tokens {
+            Kind::Regression => {
+                let pair = section.optional_name("text_pair");
+                sequence(section, SequenceAnswer::Regression, pair, "label")
+            }
+            Kind::Tokens => Self::Tokens(TokensConfig {
                 scheme: section.choice("scheme", &SCHEMES, Scheme::Auto),
                 word_column: section.or("word_column", 0),
                 tag_column: section.or("tag_column", None),
                 words: section.name("words", "tokens"),
                 tags: section.name("tags", "tags"),
-            },
+            }),
             Kind::QuestionAnswering => {
                 const MOST: usize = 1 << 20;
-                Self::QuestionAnswering {
+                Self::Questions(QuestionsConfig {
                     doc_stride: section.number("doc_stride", 128, 1..=MOST),
                     null_threshold: section.or("null_threshold", 0.0),
                     max_answer_tokens: section.number("max_answer_tokens", 30, 1..=MOST),
                     max_query_tokens: section.number("max_query_tokens", 64, 1..=MOST),
                     n_best: section.number("n_best", 20, 1..=1000),
                     unanswerable: section.or("unanswerable", None),
-                }
+                })
             }
-            Kind::MultipleChoice => Self::MultipleChoice {
+            Kind::MultipleChoice => Self::Choice(ChoiceConfig {
                 question: section.name("question", "question"),
                 context: section.optional_name("context"),
                 choices: section.name("choices", "choices"),
-                label: label(section),
-            },
+                label: section.name("label", "label"),
+            }),
         }
     }
+}
+
+fn sequence(
+    section: &mut Section,
+    answer: SequenceAnswer,
+    text_pair: Option<String>,
+    label: &str,
+) -> TaskConfig {
+    TaskConfig::Sequence(SequenceConfig {
+        answer,
+        text: section.name("text", "text"),
+        text_pair,
+        label: section.name("label", label),
+    })
 }

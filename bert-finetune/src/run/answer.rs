@@ -45,9 +45,9 @@ pub(super) fn predict(
         tell!("a text a line, or a row of JSON; Ctrl-D ends");
     }
     let as_json = args.json || output.is_some() || !std::io::stdout().is_terminal();
-    with_task!(&opened.settings.task, T => {
-        let task = T::of_head(&opened.settings.task, &opened.head)?;
-        let records = T::read(&opened.settings.task, input, false)?;
+    with_task!(&opened.settings.task, (T, config) => {
+        let task = T::of_head(config, &opened.head)?;
+        let records = T::read(config, input, false)?;
         let line = |answer: Result<Answer>| -> Result<String> {
             match answer {
                 Ok(answer) if as_json => Ok(Value::Object(answer.json).to_string()),
@@ -284,11 +284,11 @@ pub(super) fn evaluate_file(
     batch_tokens: usize,
     policy: BadRows,
 ) -> Result<(Report, usize)> {
-    let (report, skipped) = with_task!(&opened.settings.task, T => {
+    let (report, skipped) = with_task!(&opened.settings.task, (T, config) => {
         let job = Evaluation {
             opened,
-            task: T::of_head(&opened.settings.task, &opened.head)?,
-            records: T::read(&opened.settings.task, data, true)?,
+            task: T::of_head(config, &opened.head)?,
+            records: T::read(config, data, true)?,
             policy,
             batch_tokens,
         };

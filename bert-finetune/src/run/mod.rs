@@ -14,25 +14,23 @@ use bert_core::error::Result;
 
 use crate::cli::{Cli, Command};
 
-/// Does something with the task of a configuration, as the type `$T`.
+/// Does something with the task of a configuration, as the type `$T`, and with its own part of the configuration.
 macro_rules! with_task {
-    ($config:expr, $T:ident => $body:expr) => {
-        match $config {
-            $crate::config::TaskConfig::Classification { .. }
-            | $crate::config::TaskConfig::MultiLabel { .. }
-            | $crate::config::TaskConfig::Regression { .. } => {
+    ($task:expr, ($T:ident, $config:ident) => $body:expr) => {
+        match $task {
+            $crate::config::TaskConfig::Sequence($config) => {
                 type $T = $crate::tasks::sequence::SequenceTask;
                 $body
             }
-            $crate::config::TaskConfig::Tokens { .. } => {
+            $crate::config::TaskConfig::Tokens($config) => {
                 type $T = $crate::tasks::tokens::TokenTask;
                 $body
             }
-            $crate::config::TaskConfig::QuestionAnswering { .. } => {
+            $crate::config::TaskConfig::Questions($config) => {
                 type $T = $crate::tasks::questions::QuestionTask;
                 $body
             }
-            $crate::config::TaskConfig::MultipleChoice { .. } => {
+            $crate::config::TaskConfig::Choice($config) => {
                 type $T = $crate::tasks::choice::ChoiceTask;
                 $body
             }

@@ -8,7 +8,7 @@ use bert_core::error::{Error, Result};
 use rayon::prelude::*;
 
 use super::bad_rows::BadRowCount;
-use crate::config::{BadRows, TaskConfig};
+use crate::config::BadRows;
 use crate::examples::Example;
 use crate::examples::FinetuneBatch;
 use crate::model::Outputs;
@@ -23,7 +23,7 @@ pub(super) struct Rows<T: Task> {
 
 impl<T: Task> Rows<T> {
     /// Reads a file whole.
-    pub(super) fn read(config: &TaskConfig, path: &Path, policy: BadRows) -> Result<Self> {
+    pub(super) fn read(config: &T::Config, path: &Path, policy: BadRows) -> Result<Self> {
         let mut bad = BadRowCount::new(policy);
         let mut records = Vec::new();
         for record in T::read(config, path, true)? {

@@ -141,7 +141,7 @@ impl Run<'_> {
             sizes,
             tokenizer,
         };
-        with_task!(&config.task, T => start.train::<T>())
+        with_task!(&config.task, (T, task) => start.train::<T>(task))
     }
 
     /// The files of the data; a built-in set is written first.
@@ -183,10 +183,10 @@ struct Start<'a> {
 }
 
 impl Start<'_> {
-    fn train<T: Task>(self) -> Result<Ending> {
+    fn train<T: Task>(self, of_task: &T::Config) -> Result<Ending> {
         let config = self.run.config;
         let (training, data) = (&config.training, &config.data);
-        let rows = Rows::<T>::read(&config.task, &self.files.train, data.bad_rows)?;
+        let rows = Rows::<T>::read(of_task, &self.files.train, data.bad_rows)?;
         let classes = Classes {
             label_smoothing: training.label_smoothing,
             weights: training.class_weights.clone(),
@@ -194,11 +194,11 @@ impl Start<'_> {
         // Before rows are held out: the only row of a label may be among them.
         let from = self.directory.checkpoint().unwrap_or(&config.model.path);
         let known = read_head(from)?.labels;
-        let task = T::learn(&config.task, &rows.records, classes, &known)?;
+        let task = T::learn(of_task, &rows.records, classes, &known)?;
         // Held-out rows are measured as later with `evaluate`: class weights and smoothing are for training.
-        let plain = T::learn(&config.task, &rows.records, Classes::PLAIN, &known)?;
+        let plain = T::learn(of_task, &rows.records, Classes::PLAIN, &known)?;
         let (train, valid) = match &self.files.valid {
-            Some(path) => (rows, Some(Rows::read(&config.task, path, data.bad_rows)?)),
+            Some(path) => (rows, Some(Rows::read(of_task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
                 let shared = rows.records.iter().map(T::shared);
                 let held_out = hold_out(shared, data.valid_fraction, config.seed);
@@ -226,7 +226,7 @@ impl Start<'_> {
         }
         if let Some(path) = &self.files.test {
             // Its faults are found now and not after the training.
-            let test = Rows::read(&config.task, path, data.bad_rows)?.encode(&task, &encoder)?;
+            let test = Rows::read(of_task, path, data.bad_rows)?.encode(&task, &encoder)?;
             tell!("test       {}", test.summary());
         }
         let head = task.head();
@@ -246,7 +246,7 @@ impl Start<'_> {
             sizes: self.sizes,
             tokenizer: self.tokenizer,
             settings: Settings {
-                task: task.resolve(&config.task),
+                task: task.resolve(of_task).into(),
                 max_seq_length: training.max_seq_length,
             },
             task,

@@ -15,7 +15,7 @@ use super::encoder::Encoder;
 use super::row::{self, Input, Origin, not_empty};
 use super::targets::Classes;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
-use crate::config::TaskConfig;
+use crate::config::ChoiceConfig;
 use crate::data::input::{Records, read};
 use crate::data::table::Row;
 use crate::examples::{Example, Sequence, Target};
@@ -48,16 +48,13 @@ enum Asked {
 const MOST_CHOICES: usize = 1000;
 
 impl Record {
-    fn new(config: &TaskConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
-        let TaskConfig::MultipleChoice {
+    fn new(config: &ChoiceConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
+        let ChoiceConfig {
             question,
             context,
             choices,
             label,
-        } = config
-        else {
-            unreachable!("{} has a task of its own", config.name());
-        };
+        } = config;
         let origin = Origin::of(path, row);
         let asked = if row.fields.has("input_ids") {
             Asked::Ids(ids(row, path)?)
@@ -204,22 +201,23 @@ fn chosen(label: &Value, choices: &[String]) -> Option<usize> {
 }
 
 impl Task for ChoiceTask {
+    type Config = ChoiceConfig;
     type Record = Record;
     type Layout = ();
 
-    fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+    fn read(config: &ChoiceConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         let rows = read(path, "question")?;
-        let (config, path): (TaskConfig, Arc<Path>) = (config.clone(), path.into());
+        let (config, path): (ChoiceConfig, Arc<Path>) = (config.clone(), path.into());
         Ok(Box::new(
             rows.map(move |row| Record::new(&config, &path, &row?, gold)),
         ))
     }
 
-    fn learn(_: &TaskConfig, _: &[Record], _: Classes, _: &[String]) -> Result<Self> {
+    fn learn(_: &ChoiceConfig, _: &[Record], _: Classes, _: &[String]) -> Result<Self> {
         Ok(Self)
     }
 
-    fn of_head(_: &TaskConfig, _: &Head) -> Result<Self> {
+    fn of_head(_: &ChoiceConfig, _: &Head) -> Result<Self> {
         Ok(Self)
     }
 
@@ -339,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_row_of_thousands_of_choices_is_refused() {
-        let config = TaskConfig::MultipleChoice {
+        let config = ChoiceConfig {
             question: "question".into(),
             context: None,
             choices: "choices".into(),

@@ -36,6 +36,8 @@ use targets::Classes;
 
 /// A task with the names of its outputs.
 pub trait Task: Clone + Send + Sync + 'static {
+    /// Its configuration.
+    type Config: Clone + Into<TaskConfig>;
     /// A row of its data.
     type Record: Send + Sync + 'static;
     /// What of a row's encoding its answer needs.
@@ -45,7 +47,7 @@ pub trait Task: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`bert_core::error::Error::Io`] where the file cannot be read, and what is wrong with it as a whole.
-    fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Self::Record>>;
+    fn read(config: &Self::Config, path: &Path, gold: bool) -> Result<Records<Self::Record>>;
 
     /// What a row has in common with others, which are held out together with it; `None` of a row by itself.
     fn shared(_record: &Self::Record) -> Option<&str> {
@@ -57,7 +59,7 @@ pub trait Task: Clone + Send + Sync + 'static {
     /// # Errors
     /// Where there are too few to tell apart.
     fn learn(
-        config: &TaskConfig,
+        config: &Self::Config,
         records: &[Self::Record],
         classes: Classes,
         known: &[String],
@@ -67,10 +69,10 @@ pub trait Task: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// Where they do not fit the task.
-    fn of_head(config: &TaskConfig, head: &Head) -> Result<Self>;
+    fn of_head(config: &Self::Config, head: &Head) -> Result<Self>;
 
     /// A configuration with what was learnt in place of what was left open.
-    fn resolve(&self, config: &TaskConfig) -> TaskConfig {
+    fn resolve(&self, config: &Self::Config) -> Self::Config {
         config.clone()
     }
 

@@ -19,7 +19,7 @@ use super::row::Input;
 use super::targets::Classes;
 use super::windows::{has_most_context, passage_windows};
 use super::{Answer, Report, Scorer, Task, higher};
-use crate::config::TaskConfig;
+use crate::config::QuestionsConfig;
 use crate::data::characters::Characters;
 use crate::data::input::{Records, read};
 use crate::data::squad;
@@ -33,11 +33,7 @@ pub use record::Record;
 /// Answering questions.
 #[derive(Debug, Clone)]
 pub struct QuestionTask {
-    doc_stride: usize,
-    null_threshold: f64,
-    max_answer_tokens: usize,
-    max_query_tokens: usize,
-    n_best: usize,
+    config: QuestionsConfig,
     /// Whether a question may have no answer.
     unanswerable: bool,
 }
@@ -63,28 +59,6 @@ struct Candidate {
 }
 
 impl QuestionTask {
-    fn new(config: &TaskConfig, unanswerable: bool) -> Self {
-        let TaskConfig::QuestionAnswering {
-            doc_stride,
-            null_threshold,
-            max_answer_tokens,
-            max_query_tokens,
-            n_best,
-            ..
-        } = *config
-        else {
-            unreachable!("{} has a task of its own", config.name());
-        };
-        Self {
-            doc_stride,
-            null_threshold,
-            max_answer_tokens,
-            max_query_tokens,
-            n_best,
-            unanswerable,
-        }
-    }
-
     /// The best answers, best first, and the score of there being none.
     fn candidates(&self, passage: &Passage, scores: &[Vec<f32>]) -> (Vec<Candidate>, f32) {
         let mut candidates = Vec::new();
@@ -98,7 +72,7 @@ impl QuestionTask {
                 if !has_most_context(&passage.windows, window, first) {
                     continue;
                 }
-                let after = shown.end.min(first + self.max_answer_tokens);
+                let after = shown.end.min(first + self.config.max_answer_tokens);
                 candidates.extend((first..after).map(|last| Candidate {
                     score: score(row(first), 0) + score(row(last), 1),
                     window,
@@ -109,9 +83,9 @@ impl QuestionTask {
         let better = |a: &Candidate, b: &Candidate| {
             b.score.total_cmp(&a.score).then(a.tokens.cmp(&b.tokens))
         };
-        if candidates.len() > self.n_best {
-            candidates.select_nth_unstable_by(self.n_best, better);
-            candidates.truncate(self.n_best);
+        if candidates.len() > self.config.n_best {
+            candidates.select_nth_unstable_by(self.config.n_best, better);
+            candidates.truncate(self.config.n_best);
         }
         candidates.sort_by(better);
         (candidates, null)
@@ -124,7 +98,7 @@ impl QuestionTask {
 
     fn answers_nothing(&self, best: Option<&Candidate>, null: f32) -> bool {
         best.is_none()
-            || (self.unanswerable && Self::no_answer_score(best, null) > self.null_threshold)
+            || (self.unanswerable && Self::no_answer_score(best, null) > self.config.null_threshold)
     }
 
     fn windows_of_text(
@@ -139,8 +113,8 @@ impl QuestionTask {
         let special = tokenizer.special();
         let mut query = Vec::new();
         tokenizer.append_ids(question, &mut query)?;
-        if query.len() > self.max_query_tokens {
-            query.truncate(self.max_query_tokens);
+        if query.len() > self.config.max_query_tokens {
+            query.truncate(self.config.max_query_tokens);
             encoder.count_truncated();
         }
         let encoding = tokenizer.encode(context, None)?;
@@ -154,7 +128,7 @@ impl QuestionTask {
                 .origin
                 .error("there is no room for the context", help));
         }
-        let windows = passage_windows(tokens.len(), room, self.doc_stride);
+        let windows = passage_windows(tokens.len(), room, self.config.doc_stride);
         let span = match &record.gold {
             Some(Gold(answers)) => match answers.first() {
                 Some(answer) => Some(Some(Self::tokens_of(answer, &places, record)?)),
@@ -228,6 +202,7 @@ impl QuestionTask {
 }
 
 impl Task for QuestionTask {
+    type Config = QuestionsConfig;
     type Record = Record;
     type Layout = Passage;
 
@@ -239,7 +214,7 @@ impl Task for QuestionTask {
         }
     }
 
-    fn read(_: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+    fn read(_: &QuestionsConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         let at: Arc<Path> = path.into();
         if crate::data::open::extension(path) == "json" {
             let file = squad::questions(path, gold)?;
@@ -261,22 +236,32 @@ impl Task for QuestionTask {
         ))
     }
 
-    fn learn(config: &TaskConfig, records: &[Record], _: Classes, _: &[String]) -> Result<Self> {
+    fn learn(
+        config: &QuestionsConfig,
+        records: &[Record],
+        _: Classes,
+        _: &[String],
+    ) -> Result<Self> {
         let mut golds = records.iter().filter_map(|record| record.gold.as_ref());
         let without = golds.any(|Gold(answers)| answers.is_empty());
-        Ok(Self::new(config, config.unanswerable().unwrap_or(without)))
+        Ok(Self {
+            unanswerable: config.unanswerable.unwrap_or(without),
+            config: config.clone(),
+        })
     }
 
-    fn of_head(config: &TaskConfig, _: &Head) -> Result<Self> {
-        Ok(Self::new(config, config.unanswerable().unwrap_or(false)))
+    fn of_head(config: &QuestionsConfig, _: &Head) -> Result<Self> {
+        Ok(Self {
+            unanswerable: config.unanswerable.unwrap_or(false),
+            config: config.clone(),
+        })
     }
 
-    fn resolve(&self, config: &TaskConfig) -> TaskConfig {
-        let mut config = config.clone();
-        if let TaskConfig::QuestionAnswering { unanswerable, .. } = &mut config {
-            *unanswerable = Some(self.unanswerable);
+    fn resolve(&self, config: &QuestionsConfig) -> QuestionsConfig {
+        QuestionsConfig {
+            unanswerable: Some(self.unanswerable),
+            ..config.clone()
         }
-        config
     }
 
     fn head(&self) -> Head {
@@ -468,12 +453,16 @@ mod tests {
     use super::*;
 
     fn task(unanswerable: bool) -> QuestionTask {
-        QuestionTask {
+        let config = QuestionsConfig {
             doc_stride: 2,
             null_threshold: 0.5,
             max_answer_tokens: 2,
             max_query_tokens: 8,
             n_best: 3,
+            unanswerable: None,
+        };
+        QuestionTask {
+            config,
             unanswerable,
         }
     }

@@ -14,7 +14,7 @@ use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
 use super::targets::{ClassTargets, Classes, enough_outputs, not_too_many};
 use super::{Answer, Scorer, Task, argmax, higher, lower, softmax};
-use crate::config::TaskConfig;
+use crate::config::{SequenceAnswer, SequenceConfig};
 use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
 use crate::data::table::Row;
@@ -41,6 +41,23 @@ enum Kind {
     Number,
 }
 
+impl Kind {
+    fn new(
+        answer: &SequenceAnswer,
+        classes: &Classes,
+        names: &[String],
+        counts: &[u64],
+    ) -> Result<Self> {
+        Ok(match *answer {
+            SequenceAnswer::Classification => {
+                Self::Classes(ClassTargets::new(classes, names, counts)?)
+            }
+            SequenceAnswer::MultiLabel { threshold, .. } => Self::Labels { threshold },
+            SequenceAnswer::Regression => Self::Number,
+        })
+    }
+}
+
 /// A text or a pair, and what is right.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -57,34 +74,21 @@ enum Gold {
 }
 
 impl Record {
-    fn new(config: &TaskConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
-        let (text, pair, label) = match config {
-            TaskConfig::Classification {
-                text,
-                text_pair,
-                label,
-            }
-            | TaskConfig::MultiLabel {
-                text,
-                text_pair,
-                label,
-                ..
-            }
-            | TaskConfig::Regression {
-                text,
-                text_pair,
-                label,
-            } => (text, text_pair, label),
-            other => unreachable!("{} has a task of its own", other.name()),
-        };
+    fn new(config: &SequenceConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
+        let SequenceConfig {
+            answer,
+            text,
+            text_pair,
+            label,
+        } = config;
         let origin = Origin::of(path, row);
         let value = row::gold(row, path, label, gold)?;
         let value = value.map(|value| {
-            gold_of(config, value).ok_or_else(|| {
-                let expected = match config {
-                    TaskConfig::MultiLabel { .. } => "an array of names, or names in a string",
-                    TaskConfig::Regression { .. } => "a finite number",
-                    _ => "a name",
+            gold_of(answer, value).ok_or_else(|| {
+                let expected = match answer {
+                    SequenceAnswer::Classification => "a name",
+                    SequenceAnswer::MultiLabel { .. } => "an array of names, or names in a string",
+                    SequenceAnswer::Regression => "a finite number",
                 };
                 origin.error(
                     format!("\"{label}\" is {value}, not {expected}"),
@@ -93,16 +97,17 @@ impl Record {
             })
         });
         Ok(Self {
-            input: row::input(row, path, text, pair.as_deref())?,
+            input: row::input(row, path, text, text_pair.as_deref())?,
             gold: value.transpose()?,
             origin,
         })
     }
 }
 
-fn gold_of(config: &TaskConfig, value: &Value) -> Option<Gold> {
-    match config {
-        TaskConfig::MultiLabel { separator, .. } => Some(Gold::Labels(match value {
+fn gold_of(answer: &SequenceAnswer, value: &Value) -> Option<Gold> {
+    match answer {
+        SequenceAnswer::Classification => row::label(value).map(Gold::Class),
+        SequenceAnswer::MultiLabel { separator, .. } => Some(Gold::Labels(match value {
             Value::Array(values) => values.iter().map(row::label).collect::<Option<_>>()?,
             Value::String(text) => {
                 let parts = text.split(separator.as_str()).map(str::trim);
@@ -111,7 +116,7 @@ fn gold_of(config: &TaskConfig, value: &Value) -> Option<Gold> {
             }
             _ => return None,
         })),
-        TaskConfig::Regression { .. } => {
+        SequenceAnswer::Regression => {
             let number = match value {
                 Value::String(text) => text.trim().parse().ok()?,
                 value => value.as_f64()?,
@@ -119,7 +124,6 @@ fn gold_of(config: &TaskConfig, value: &Value) -> Option<Gold> {
             // The model computes in f32.
             Some(Gold::Number(number)).filter(|_| (number as f32).is_finite())
         }
-        _ => row::label(value).map(Gold::Class),
     }
 }
 
@@ -177,11 +181,11 @@ impl SequenceTask {
 }
 
 /// Labels that a task needs to have something to tell apart.
-fn least_labels(config: &TaskConfig) -> usize {
-    match config {
-        TaskConfig::Classification { .. } => 2,
-        TaskConfig::MultiLabel { .. } => 1,
-        _ => 0,
+fn least_labels(answer: &SequenceAnswer) -> usize {
+    match answer {
+        SequenceAnswer::Classification => 2,
+        SequenceAnswer::MultiLabel { .. } => 1,
+        SequenceAnswer::Regression => 0,
     }
 }
 
@@ -204,25 +208,20 @@ fn sigmoid(score: f32) -> f64 {
 }
 
 impl Task for SequenceTask {
+    type Config = SequenceConfig;
     type Record = Record;
     type Layout = ();
 
-    fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-        let (TaskConfig::Classification { text, .. }
-        | TaskConfig::MultiLabel { text, .. }
-        | TaskConfig::Regression { text, .. }) = config
-        else {
-            unreachable!("{} has a task of its own", config.name());
-        };
-        let rows = read(path, text)?;
-        let (config, path): (TaskConfig, Arc<Path>) = (config.clone(), path.into());
+    fn read(config: &SequenceConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+        let rows = read(path, &config.text)?;
+        let (config, path): (SequenceConfig, Arc<Path>) = (config.clone(), path.into());
         Ok(Box::new(
             rows.map(move |row| Record::new(&config, &path, &row?, gold)),
         ))
     }
 
     fn learn(
-        config: &TaskConfig,
+        config: &SequenceConfig,
         records: &[Record],
         classes: Classes,
         known: &[String],
@@ -237,7 +236,7 @@ impl Task for SequenceTask {
             .map(String::as_str)
             .collect();
         let labels = Labels::discover(names.iter().copied()).in_order_of(known);
-        if labels.len() < least_labels(config) {
+        if labels.len() < least_labels(&config.answer) {
             return Err(Error::Usage {
                 problem: match labels.names() {
                     [only] => format!("all rows of the training data have the label \"{only}\""),
@@ -251,43 +250,29 @@ impl Task for SequenceTask {
         for label in names.iter().filter_map(|name| labels.get(name)) {
             counts[label] += 1;
         }
-        let kind = match config {
-            TaskConfig::MultiLabel { threshold, .. } => Kind::Labels {
-                threshold: *threshold,
-            },
-            TaskConfig::Regression { .. } => Kind::Number,
-            _ => Kind::Classes(ClassTargets::new(&classes, labels.names(), &counts)?),
-        };
+        let kind = Kind::new(&config.answer, &classes, labels.names(), &counts)?;
         Ok(Self {
             labels: Arc::new(labels),
             kind,
         })
     }
 
-    fn of_head(config: &TaskConfig, head: &Head) -> Result<Self> {
+    fn of_head(config: &SequenceConfig, head: &Head) -> Result<Self> {
         let names = head.labels.clone();
         let labels = Labels::from_names(names).map_err(|problem| Error::Usage {
             problem: format!("the model's labels: {problem}"),
             help: "mend id2label in its config.json".into(),
         })?;
-        enough_outputs(&labels, least_labels(config))?;
+        enough_outputs(&labels, least_labels(&config.answer))?;
+        if config.answer == SequenceAnswer::Regression && labels.len() > 1 {
+            return Err(Error::Usage {
+                problem: format!("the model has {} outputs, a number is one", labels.len()),
+                help: "regression on several numbers at once is not supported".into(),
+            });
+        }
         let labels = labels.or_numbers();
-        let kind = match config {
-            TaskConfig::MultiLabel { threshold, .. } => Kind::Labels {
-                threshold: *threshold,
-            },
-            TaskConfig::Regression { .. } if labels.len() > 1 => {
-                return Err(Error::Usage {
-                    problem: format!("the model has {} outputs, a number is one", labels.len()),
-                    help: "regression on several numbers at once is not supported".into(),
-                });
-            }
-            TaskConfig::Regression { .. } => Kind::Number,
-            _ => {
-                let counts = vec![0; labels.len()];
-                Kind::Classes(ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?)
-            }
-        };
+        let counts = vec![0; labels.len()];
+        let kind = Kind::new(&config.answer, &Classes::PLAIN, labels.names(), &counts)?;
         Ok(Self {
             labels: Arc::new(labels),
             kind,

@@ -16,7 +16,7 @@ use super::sequence::{class_report, listed};
 use super::targets::{ClassTargets, Classes, enough_outputs, not_too_many};
 use super::windows::word_windows;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
-use crate::config::{Scheme, TaskConfig};
+use crate::config::{Scheme, TokensConfig};
 use crate::data::characters::Characters;
 use crate::data::conll::{Columns, looks_like_columns, sentences};
 use crate::data::input::{Records, read};
@@ -192,13 +192,6 @@ impl TokenTask {
         })
     }
 
-    fn scheme(config: &TaskConfig) -> Scheme {
-        match config {
-            TaskConfig::Tokens { scheme, .. } => *scheme,
-            other => unreachable!("{} has a task of its own", other.name()),
-        }
-    }
-
     fn numbers_of(&self, tags: &[String], origin: &Origin) -> Result<Vec<usize>> {
         let number = |tag: &String| {
             self.labels.get(tag).ok_or_else(|| {
@@ -226,20 +219,18 @@ impl TokenTask {
 }
 
 impl Task for TokenTask {
+    type Config = TokensConfig;
     type Record = Record;
     type Layout = Places;
 
-    fn read(config: &TaskConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-        let TaskConfig::Tokens {
+    fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
+        let TokensConfig {
             word_column,
             tag_column,
             words,
             tags,
             ..
-        } = config.clone()
-        else {
-            unreachable!("{} has a task of its own", config.name());
-        };
+        } = config.clone();
         let at: Arc<Path> = path.into();
         let as_rows = TableFormat::of(path).is_some() || path == Path::new("-");
         if as_rows || (!gold && !looks_like_columns(path)?) {
@@ -268,7 +259,7 @@ impl Task for TokenTask {
     }
 
     fn learn(
-        config: &TaskConfig,
+        config: &TokensConfig,
         records: &[Record],
         classes: Classes,
         known: &[String],
@@ -291,10 +282,10 @@ impl Task for TokenTask {
             counts[tag] += 1;
         }
         let targets = ClassTargets::new(&classes, labels.names(), &counts)?;
-        Self::new(labels, targets, Self::scheme(config))
+        Self::new(labels, targets, config.scheme)
     }
 
-    fn of_head(config: &TaskConfig, head: &Head) -> Result<Self> {
+    fn of_head(config: &TokensConfig, head: &Head) -> Result<Self> {
         let labels = Labels::from_names(head.labels.clone()).map_err(|problem| Error::Usage {
             problem: format!("the model's labels: {problem}"),
             help: "mend id2label in its config.json".into(),
@@ -302,7 +293,7 @@ impl Task for TokenTask {
         enough_outputs(&labels, 1)?;
         let counts = vec![0; labels.len()];
         let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
-        Self::new(labels, targets, Self::scheme(config))
+        Self::new(labels, targets, config.scheme)
     }
 
     fn head(&self) -> Head {
@@ -525,7 +516,13 @@ mod tests {
     use super::*;
 
     fn task(labels: &[&str]) -> Result<TokenTask> {
-        let config = bert_core::config::from_value("test", json!({"type": "tokens"})).unwrap();
+        let config = TokensConfig {
+            scheme: Scheme::Auto,
+            word_column: 0,
+            tag_column: None,
+            words: "tokens".into(),
+            tags: "tags".into(),
+        };
         let mut head = Head::new("BertForTokenClassification");
         head.labels = labels.iter().map(|label| label.to_string()).collect();
         TokenTask::of_head(&config, &head)

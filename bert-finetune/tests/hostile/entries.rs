@@ -17,7 +17,7 @@ use bert_finetune::tasks::sequence::SequenceTask;
 use bert_finetune::tasks::targets::Classes;
 use bert_finetune::tasks::tokens::TokenTask;
 use input::{empty, put};
-use serde_json::{Value, json};
+use serde_json::json;
 
 thread_local! {
     static TOKENIZER: (BertTokenizer, BertConfig) = model();
@@ -47,28 +47,33 @@ pub(crate) fn labelled(bytes: &[u8]) -> bool {
     };
     let directory = empty();
     let suffix = if kind & 0x80 == 0 { "" } else { ".gz" };
-    let named = |name: &str| put(&directory, &format!("{name}{suffix}"), content);
-    match kind & 7 {
-        0 => read::<SequenceTask>(json!({"type": "classification"}), &named("d.csv")),
-        1 => {
-            let task = json!({"type": "classification", "text_pair": "text_pair"});
-            read::<SequenceTask>(task, &named("d.tsv"))
-        }
-        2 => read::<SequenceTask>(json!({"type": "multi_label"}), &named("d.jsonl")),
-        3 => read::<SequenceTask>(json!({"type": "regression"}), &named("d.jsonl")),
-        4 => read::<TokenTask>(json!({"type": "tokens"}), &named("d.conll")),
-        5 => read::<TokenTask>(json!({"type": "tokens"}), &named("d.jsonl")),
-        6 => read::<QuestionTask>(
-            json!({"type": "question_answering", "doc_stride": 4}),
-            &named("d.json"),
+    let (task, name) = match kind & 7 {
+        0 => (json!({"type": "classification"}), "d.csv"),
+        1 => (
+            json!({"type": "classification", "text_pair": "text_pair"}),
+            "d.tsv",
         ),
-        _ => read::<ChoiceTask>(json!({"type": "multiple_choice"}), &named("d.jsonl")),
+        2 => (json!({"type": "multi_label"}), "d.jsonl"),
+        3 => (json!({"type": "regression"}), "d.jsonl"),
+        4 => (json!({"type": "tokens"}), "d.conll"),
+        5 => (json!({"type": "tokens"}), "d.jsonl"),
+        6 => (
+            json!({"type": "question_answering", "doc_stride": 4}),
+            "d.json",
+        ),
+        _ => (json!({"type": "multiple_choice"}), "d.jsonl"),
+    };
+    let path = put(&directory, &format!("{name}{suffix}"), content);
+    match from_value("task", task).unwrap() {
+        TaskConfig::Sequence(config) => read::<SequenceTask>(&config, &path),
+        TaskConfig::Tokens(config) => read::<TokenTask>(&config, &path),
+        TaskConfig::Questions(config) => read::<QuestionTask>(&config, &path),
+        TaskConfig::Choice(config) => read::<ChoiceTask>(&config, &path),
     }
 }
 
-fn read<T: Task>(config: Value, path: &Path) -> bool {
-    let config: TaskConfig = from_value("task", config).unwrap();
-    let Ok(rows) = T::read(&config, path, true) else {
+fn read<T: Task>(config: &T::Config, path: &Path) -> bool {
+    let Ok(rows) = T::read(config, path, true) else {
         return false;
     };
     let rows: Vec<_> = rows.collect();
@@ -78,7 +83,7 @@ fn read<T: Task>(config: Value, path: &Path) -> bool {
         label_smoothing: 0.1,
         ..Classes::PLAIN
     };
-    let Ok(task) = T::learn(&config, &records, classes, &[]) else {
+    let Ok(task) = T::learn(config, &records, classes, &[]) else {
         return false;
     };
     let encoder = TOKENIZER.with(|(tokenizer, config)| Encoder::new(tokenizer.clone(), config, 24));
