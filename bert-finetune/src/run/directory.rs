@@ -8,11 +8,14 @@ use bert_core::config::{
 };
 use bert_core::error::{Error, Result};
 use bert_core::files::write_json;
-use bert_core::weights::{Checkpoint, Head, ModelDirectory, ProblemType};
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, ProblemType};
 use serde_json::{Value, json};
 
 use crate::cli::ModelArgs;
 use crate::config::TaskConfig;
+use crate::model::{Finetuning, TaskModel};
+use crate::tasks::Task;
 use crate::tasks::encoder::Encoder;
 
 /// Beside the files that transformers knows: how rows are read.
@@ -102,6 +105,23 @@ impl FineTuned {
             opened.settings.max_seq_length = tokens;
         }
         Ok(opened)
+    }
+
+    /// Its model, for inference; the head must be there.
+    pub(super) fn load<B: BertAutodiffBackend, T: Task>(
+        &self,
+        task: &T,
+        device: &B::Device,
+    ) -> Result<Finetuning<B::InnerBackend>> {
+        let kind = task.kind();
+        let ModelDirectory { path, config, .. } = &self.directory;
+        let model = TaskModel::new(kind, task.outputs(), config, 0, device);
+        let (model, loaded) = model.load(path, &Default::default(), device)?;
+        loaded.require(kind.part(), path)?;
+        if kind.has_pooler() {
+            loaded.require(Part::Pooler, path)?;
+        }
+        Ok(Finetuning::new(model, task.loss()))
     }
 
     pub(super) fn encoder(&self) -> Encoder {

@@ -1,11 +1,14 @@
 //! The commands.
 
-mod answer;
 mod bad_rows;
 mod directory;
+mod evaluate;
 mod plan;
+mod pools;
+mod predict;
 mod report;
 mod results;
+mod scores;
 mod set;
 mod train;
 
@@ -64,12 +67,12 @@ pub fn run(cli: Cli) -> Result<()> {
             model,
             data,
             skip_bad_rows,
-        } => answer::evaluate(&model, &data, skip_bad_rows),
+        } => evaluate::evaluate(&model, &data, skip_bad_rows),
         Command::Predict {
             model,
             input,
             output,
             skip_bad_rows,
-        } => answer::predict(&model, &input, output.as_deref(), skip_bad_rows),
+        } => predict::predict(&model, &input, output.as_deref(), skip_bad_rows),
     }
 }

@@ -9,8 +9,8 @@ use bert_core::train::checkpoint::publish;
 use bert_core::train::{Ending, MetricInfo, Outcome};
 use serde_json::{Map, Value, json};
 
-use super::answer::evaluate_file;
 use super::directory::FineTuned;
+use super::evaluate::evaluate_file;
 use super::report::readable;
 use crate::config::FinetuneConfig;
 use crate::tasks::Report;

@@ -1,6 +1,5 @@
 //! A labelled file, read and encoded.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,9 +7,9 @@ use bert_core::error::{Error, Result};
 use rayon::prelude::*;
 
 use super::bad_rows::BadRowCount;
+use super::scores::{Measured, Row, Scores};
 use crate::config::BadRows;
-use crate::examples::Example;
-use crate::examples::FinetuneBatch;
+use crate::examples::{Example, FinetuneBatch};
 use crate::model::Outputs;
 use crate::tasks::encoder::Encoder;
 use crate::tasks::{Report, Task};
@@ -102,18 +101,7 @@ pub(super) struct Set<T: Task> {
     pub(super) truncated: usize,
 }
 
-struct Row<T: Task> {
-    record: T::Record,
-    layout: T::Layout,
-    examples: Range<usize>,
-}
-
 impl<T: Task> Set<T> {
-    /// The tokens of every example.
-    pub(super) fn lengths(&self) -> Vec<usize> {
-        self.examples.iter().map(Example::length).collect()
-    }
-
     /// A line about it.
     pub(super) fn summary(&self) -> String {
         let tokens: usize = self.examples.iter().map(Example::length).sum();
@@ -138,42 +126,10 @@ impl<T: Task> Set<T> {
         task: &T,
         batches: impl Iterator<Item = (FinetuneBatch, Outputs)>,
     ) -> Option<Report> {
-        let mut scores: Vec<Vec<f32>> = vec![Vec::new(); self.examples.len()];
-        let (mut loss, mut weight) = (0.0, 0.0);
-        for (batch, outputs) in batches {
-            loss += outputs.loss;
-            weight += outputs.weight;
-            for (&example, of_example) in batch.examples().iter().zip(outputs.scores) {
-                scores[example] = of_example;
-            }
-        }
-        if weight == 0.0 {
-            return None;
-        }
-        let mut scorer = task.scorer();
-        for row in &self.rows {
-            scorer.add(&row.record, &row.layout, &scores[row.examples.clone()]);
-        }
-        let mut report = scorer.report();
-        report
-            .values
-            .insert(0, (crate::model::LOSS.name, loss / weight));
-        Some(report)
+        let mut measured = Measured::new(task);
+        measured.add(&self.rows, &Scores::gather(self.examples.len(), batches));
+        measured.report()
     }
-}
-
-/// The batches of a set, shortest first.
-pub(super) fn sorted_batches<T: Task>(set: &Set<T>, batch_tokens: usize) -> Vec<FinetuneBatch> {
-    let batching = crate::epochs::Batching {
-        batch_tokens,
-        batch_size: None,
-        seed: 0,
-    };
-    let all: Vec<usize> = (0..set.examples.len()).collect();
-    let batches = batching.sorted(&all, &set.lengths()).into_iter();
-    batches
-        .map(|batch| FinetuneBatch::new(&set.examples, &batch, Default::default()))
-        .collect()
 }
 
 /// Shared with the threads of a training.

@@ -1,0 +1,101 @@
+//! `evaluate`: labelled rows in, metrics out.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use bert_core::backend::{Job, run_on};
+use bert_core::command::{say, usage};
+use bert_core::config::BackendConfig;
+use bert_core::error::Result;
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::tell;
+use serde_json::{Value, json};
+
+use super::bad_rows::BadRowCount;
+use super::directory::FineTuned;
+use super::pools::Pools;
+use super::report::readable;
+use super::scores::Measured;
+use super::with_task;
+use crate::cli::ModelArgs;
+use crate::config::BadRows;
+use crate::data::input::Records;
+use crate::tasks::{Report, Task};
+
+pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Result<()> {
+    let policy = match skip_bad_rows {
+        true => BadRows::Skip,
+        false => BadRows::Refuse,
+    };
+    let opened = FineTuned::open_as(args)?;
+    let backend = args.backend.config()?;
+    let (report, skipped) = evaluate_file(&opened, data, &backend, args.batch_tokens, policy)?;
+    let mut value = report.metrics();
+    value.extend(report.details.clone());
+    if skipped > 0 {
+        value.insert("skipped_rows".into(), json!(skipped));
+    }
+    if args.json || !std::io::stdout().is_terminal() {
+        say(Value::Object(value))
+    } else {
+        say(readable(&report))
+    }
+}
+
+/// The metrics of a fine-tuned model on a file, and how many of its rows were left out.
+pub(super) fn evaluate_file(
+    opened: &FineTuned,
+    data: &Path,
+    backend: &BackendConfig,
+    batch_tokens: usize,
+    policy: BadRows,
+) -> Result<(Report, usize)> {
+    let (report, skipped) = with_task!(&opened.settings.task, (T, config) => {
+        let job = Evaluation {
+            opened,
+            task: T::of_head(config, &opened.head)?,
+            records: T::read(config, data, true)?,
+            policy,
+            batch_tokens,
+        };
+        run_on(backend, job)?
+    });
+    match report {
+        Some(report) => Ok((report, skipped)),
+        None => Err(usage(
+            format!("{} has no rows to evaluate on", data.display()),
+            "give labelled rows",
+        )),
+    }
+}
+
+struct Evaluation<'a, T: Task> {
+    opened: &'a FineTuned,
+    task: T,
+    records: Records<T::Record>,
+    policy: BadRows,
+    batch_tokens: usize,
+}
+
+impl<T: Task> Job for Evaluation<'_, T> {
+    type Output = (Option<Report>, usize);
+
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
+        let model = self.opened.load::<B, T>(&self.task, &device)?;
+        let encoder = self.opened.encoder();
+        let pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
+        let mut measured = Measured::new(&self.task);
+        let mut bad = BadRowCount::new(self.policy);
+        for pool in pools {
+            let scores = pool.scores(&model, self.batch_tokens);
+            let rows = pool.rows.into_iter();
+            let usable = rows.filter_map(|row| bad.take(row).transpose());
+            measured.add(&usable.collect::<Result<Vec<_>>>()?, &scores);
+        }
+        let skipped = bad.finish()?;
+        if let Some(remark) = measured.remark() {
+            tell!("{remark}");
+        }
+        Ok((measured.report(), skipped))
+    }
+}

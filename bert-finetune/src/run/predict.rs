@@ -1,0 +1,105 @@
+//! `predict`: a stream of rows in, answers in order out.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use bert_core::backend::{Job, run_on};
+use bert_core::command::say;
+use bert_core::error::{Error, Result};
+use bert_core::files::write_atomically_with;
+use bert_core::ops::BertAutodiffBackend;
+use bert_core::tell;
+use serde_json::{Value, json};
+
+use super::directory::FineTuned;
+use super::pools::Pools;
+use super::with_task;
+use crate::cli::ModelArgs;
+use crate::data::input::Records;
+use crate::tasks::{Answer, Task};
+
+pub(super) fn predict(
+    args: &ModelArgs,
+    input: &Path,
+    output: Option<&Path>,
+    skip_bad_rows: bool,
+) -> Result<()> {
+    let opened = FineTuned::open_as(args)?;
+    let backend = args.backend.config()?;
+    let stream = input == Path::new("-");
+    if stream && std::io::stdin().is_terminal() {
+        tell!("a text a line, or a row of JSON; Ctrl-D ends");
+    }
+    let as_json = args.json || output.is_some() || !std::io::stdout().is_terminal();
+    with_task!(&opened.settings.task, (T, config) => {
+        let task = T::of_head(config, &opened.head)?;
+        let records = T::read(config, input, false)?;
+        let line = |answer: Result<Answer>| -> Result<String> {
+            match answer {
+                Ok(answer) if as_json => Ok(Value::Object(answer.json).to_string()),
+                Ok(answer) => Ok(answer.readable),
+                // Whoever types goes on; a file must be right, unless its user says otherwise.
+                Err(error @ Error::Data { .. }) if stream || skip_bad_rows => Ok(match as_json {
+                    true => json!({"error": error.to_string()}).to_string(),
+                    false => format!("error: {error}"),
+                }),
+                Err(error) => Err(error),
+            }
+        };
+        let job = |write: &mut (dyn FnMut(String) -> Result<()> + Send)| {
+            let take = |answer| write(line(answer)?);
+            let answers = Answers {
+                opened: &opened,
+                task,
+                records,
+                one_by_one: stream,
+                batch_tokens: args.batch_tokens,
+                take,
+            };
+            run_on(&backend, answers)
+        };
+        match output {
+            Some(path) if path != Path::new("-") => write_atomically_with(path, |file| {
+                job(&mut |line| writeln!(file, "{line}").map_err(Error::io("write", path)))
+            }),
+            _ => job(&mut say),
+        }
+    })
+}
+
+struct Answers<'a, T: Task, F> {
+    opened: &'a FineTuned,
+    task: T,
+    records: Records<T::Record>,
+    one_by_one: bool,
+    batch_tokens: usize,
+    take: F,
+}
+
+impl<T: Task, F: FnMut(Result<Answer>) -> Result<()> + Send> Job for Answers<'_, T, F> {
+    type Output = ();
+
+    fn run<B: BertAutodiffBackend>(mut self, device: B::Device) -> Result<()> {
+        let model = self.opened.load::<B, T>(&self.task, &device)?;
+        let encoder = self.opened.encoder();
+        let mut pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
+        if self.one_by_one {
+            pools = pools.one_by_one();
+        }
+        for pool in pools {
+            let scores = pool.scores(&model, self.batch_tokens);
+            for row in pool.rows {
+                let answer = row.map(|row| {
+                    let scores = scores.of(&row);
+                    self.task.answer(&row.record, &row.layout, scores)
+                });
+                (self.take)(answer)?;
+            }
+        }
+        if encoder.truncated() > 0 {
+            let (cut, most) = (encoder.truncated(), encoder.max_tokens);
+            tell!("{cut} texts were cut to {most} tokens");
+        }
+        Ok(())
+    }
+}
