@@ -162,71 +162,32 @@ struct Loop<'a, B: BertAutodiffBackend, M: Task<B>> {
 
 impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
     fn steps(&mut self, train: &TrainLoader<Components<B, M>>) -> Result<Outcome> {
-        let config = self.strategy.config.clone();
-        let mut log = MetricsFile::open(
-            &self.strategy.run_dir.join("metrics.jsonl"),
-            self.position.step,
-        )?;
+        let path = self.strategy.run_dir.join("metrics.jsonl");
+        let mut log = MetricsFile::open(&path, self.position.step)?;
         let mut batches = train.iter();
-        let mut ending = Ending::Done;
         // A run that was killed when it had just stopped early has stopped.
-        if self.has_stopped_improving() {
-            ending = Ending::EarlyStopped;
-        }
+        let mut ending = match self.has_stopped_improving() {
+            true => Ending::EarlyStopped,
+            false => Ending::Done,
+        };
+        let config = &self.strategy.config;
         while ending == Ending::Done && self.position.step < config.steps {
             if self.interrupter.should_stop() {
                 ending = Ending::Interrupted;
                 break;
             }
-            let started = Instant::now();
-            let step = self.position.step + 1;
-            let mut micro_batches: Vec<M::Batch> =
-                batches.by_ref().take(config.accumulation).collect();
-            self.position.window.waited += started.elapsed().as_secs_f64();
-            if micro_batches.len() < config.accumulation {
-                return Err(self.failure(
-                    step,
-                    &micro_batches,
-                    "the stream of batches ended".into(),
-                ));
+            let gradient_norm = self.step(&mut batches)?;
+            let step = self.position.step;
+            let last = step == config.steps;
+            if step.is_multiple_of(config.log_every_steps) || last {
+                self.log_window(gradient_norm, &mut log)?;
             }
-            if let Some(last) = micro_batches.last() {
-                self.position.resume = last.resume();
-            }
-            M::Batch::join(&mut micro_batches, derive(config.seed, "step", &[step]));
-            let tokens: usize = micro_batches.iter().map(TaskBatch::tokens).sum();
-
-            let (statistics, gradient_norm) = self.step(step, &micro_batches)?;
-            self.position.step = step;
-            let window = &mut self.position.window;
-            add(&mut window.statistics, &statistics);
-            window.tokens += tokens;
-            window.seconds += started.elapsed().as_secs_f64();
-
-            if step.is_multiple_of(config.log_every_steps) || step == config.steps {
-                let window = std::mem::take(&mut self.position.window);
-                let mut metrics = M::metrics(&window.statistics);
-                metrics.values.extend([
-                    ("learning_rate", self.learner.lr_current()),
-                    ("gradient_norm", gradient_norm),
-                    ("wait_fraction", window.waited / window.seconds),
-                    ("tokens_per_second", window.tokens as f64 / window.seconds),
-                ]);
-                if config.non_finite != NonFinite::Stop {
-                    let skipped = self.position.skipped as f64;
-                    metrics.values.push(("skipped_steps", skipped));
-                }
-                log.append(step, "train", &metrics)?;
-                let event = self.event(StepOutput::Metrics(metrics));
-                self.processor.process_train(event);
-            }
-            let due = |cadence: &Cadence| cadence.is_due(step) || step == config.steps;
-            let is_best = due(&config.evaluate) && self.evaluate(&mut log)?;
+            let is_best = (config.evaluate.is_due(step) || last) && self.evaluate(&mut log)?;
             if self.has_stopped_improving() {
                 ending = Ending::EarlyStopped;
             }
-            let checkpoint = ending == Ending::EarlyStopped || due(&config.checkpoint);
-            self.write(is_best, checkpoint, &log)?;
+            let ends = last || ending == Ending::EarlyStopped;
+            self.write(is_best, config.checkpoint.is_due(step) || ends, &log)?;
         }
         if ending == Ending::Interrupted && self.position.step > self.strategy.start.step {
             self.write(false, true, &log)?;
@@ -246,6 +207,51 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         })
     }
 
+    /// The next step, from the stream of batches to the updated weights; gives the norm of its gradient.
+    fn step(&mut self, batches: &mut dyn Iterator<Item = M::Batch>) -> Result<f64> {
+        let config = &self.strategy.config;
+        let started = Instant::now();
+        let step = self.position.step + 1;
+        let mut micro_batches: Vec<M::Batch> = batches.take(config.accumulation).collect();
+        self.position.window.waited += started.elapsed().as_secs_f64();
+        if micro_batches.len() < config.accumulation {
+            let problem = "the stream of batches ended".into();
+            return Err(self.failure(step, &micro_batches, problem));
+        }
+        if let Some(last) = micro_batches.last() {
+            self.position.resume = last.resume();
+        }
+        M::Batch::join(&mut micro_batches, derive(config.seed, "step", &[step]));
+
+        let (statistics, gradient_norm) = self.update(step, &micro_batches)?;
+        self.position.step = step;
+        let window = &mut self.position.window;
+        add(&mut window.statistics, &statistics);
+        window.tokens += tokens(&micro_batches);
+        window.seconds += started.elapsed().as_secs_f64();
+        Ok(gradient_norm)
+    }
+
+    /// Logs and shows what the steps since the last logged one came to.
+    fn log_window(&mut self, gradient_norm: f64, log: &mut MetricsFile) -> Result<()> {
+        let window = std::mem::take(&mut self.position.window);
+        let mut metrics = M::metrics(&window.statistics);
+        metrics.values.extend([
+            ("learning_rate", self.learner.lr_current()),
+            ("gradient_norm", gradient_norm),
+            ("wait_fraction", window.waited / window.seconds),
+            ("tokens_per_second", window.tokens as f64 / window.seconds),
+        ]);
+        if self.strategy.config.non_finite != NonFinite::Stop {
+            let skipped = self.position.skipped as f64;
+            metrics.values.push(("skipped_steps", skipped));
+        }
+        log.append(self.position.step, "train", &metrics)?;
+        let event = self.event(StepOutput::Metrics(metrics));
+        self.processor.process_train(event);
+        Ok(())
+    }
+
     /// The metrics of the best model, named and ordered as the last evaluation's.
     fn best(&self) -> Option<StepMetrics> {
         self.position.best?;
@@ -263,7 +269,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let _ = self.writing.finish();
         Error::Step {
             step,
-            tokens: micro_batches.iter().map(TaskBatch::tokens).sum(),
+            tokens: tokens(micro_batches),
             micro_batches: micro_batches.len(),
             problem,
             last_checkpoint: self.strategy.checkpoints.newest().ok().flatten(),
@@ -275,9 +281,9 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         patience.is_some_and(|patience| self.position.evaluations_since_best >= patience)
     }
 
-    /// One optimizer step: the summed statistics of its micro-batches, and the norm of its gradient. Of a step that was
-    /// passed over there are no statistics.
-    fn step(&mut self, step: u64, micro_batches: &[M::Batch]) -> Result<(Vec<f64>, f64)> {
+    /// One update of the weights: the summed statistics of its micro-batches, and the norm of its gradient. Of a step that
+    /// was passed over there are no statistics.
+    fn update(&mut self, step: u64, micro_batches: &[M::Batch]) -> Result<(Vec<f64>, f64)> {
         // What panics here is the runtime of the device, as it does where memory ends or the device is lost.
         let computed = std::panic::catch_unwind(AssertUnwindSafe(|| self.compute(micro_batches)));
         let (statistics, gradient_norm) = match computed {
@@ -450,6 +456,10 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             Some(self.learner.lr_current()),
         ))
     }
+}
+
+fn tokens<T: TaskBatch>(micro_batches: &[T]) -> usize {
+    micro_batches.iter().map(TaskBatch::tokens).sum()
 }
 
 fn add(sums: &mut Vec<f64>, values: &[f64]) {

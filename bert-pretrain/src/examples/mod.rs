@@ -27,7 +27,7 @@ mod testing;
 use bert_core::data::batches::group;
 use bert_core::data::random::generator;
 use bert_core::error::{Error, Result};
-use bert_core::tokenizer::SpecialTokens;
+use bert_core::tokenizer::{BertTokenizer, SpecialTokens};
 use serde::Serialize;
 
 use crate::config::{ExamplesConfig, Pairs};
@@ -75,7 +75,6 @@ pub struct Origin {
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     special: SpecialTokens,
-    is_special: Vec<bool>,
     continues_word: Vec<bool>,
     /// The ids a random replacement is drawn from: all but the special ones. A deliberate difference:
     /// google-research/bert and Hugging Face draw `[PAD]`, `[CLS]` and the like too.
@@ -83,61 +82,33 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// A vocabulary whose ids are the indices of the two lists: `is_special` marks what is never masked nor
-    /// drawn at random (the five of `special` are always counted in), `continues_word` the "##" pieces.
+    /// The vocabulary of a tokenizer.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the lists differ in length, a special token is outside them or nothing else is left.
-    pub fn new(
-        special: SpecialTokens,
-        mut is_special: Vec<bool>,
-        continues_word: Vec<bool>,
-    ) -> Result<Self> {
-        let help = "the tokenizer needs [PAD] [UNK] [CLS] [SEP] [MASK] and word pieces beside them; \
-                    train one or load another";
-        let refuse = |problem: String| Error::Usage {
-            problem,
-            help: help.into(),
-        };
-        if is_special.len() != continues_word.len() {
-            return Err(refuse(format!(
-                "the vocabulary has {} ids in one list and {} in the other",
-                is_special.len(),
-                continues_word.len()
-            )));
-        }
-        let size = is_special.len();
-        for id in [
-            special.pad,
-            special.unk,
-            special.cls,
-            special.sep,
-            special.mask,
-        ] {
-            match is_special.get_mut(id as usize) {
-                Some(entry) => *entry = true,
-                None => {
-                    return Err(refuse(format!(
-                        "the special token {id} is outside the vocabulary of {size}"
-                    )));
-                }
-            }
-        }
-        let ordinary: Vec<u32> = (0u32..)
-            .zip(&is_special)
-            .filter_map(|(id, special)| (!special).then_some(id))
-            .collect();
-        if ordinary.is_empty() {
-            return Err(refuse(
-                "the vocabulary has nothing but special tokens".into(),
-            ));
-        }
-        Ok(Self {
+    /// [`Error::Usage`] where it has nothing but special tokens.
+    pub fn of(tokenizer: &BertTokenizer) -> Result<Self> {
+        let ids = 0..tokenizer.vocab_size() as u32;
+        let continues_word = ids.map(|id| tokenizer.continues_word(id));
+        Self::new(tokenizer.special(), continues_word.collect())
+    }
+
+    /// A vocabulary whose ids are the indices of `continues_word`, which marks the "##" pieces.
+    fn new(special: SpecialTokens, continues_word: Vec<bool>) -> Result<Self> {
+        let mut vocabulary = Self {
             special,
-            is_special,
             continues_word,
-            ordinary,
-        })
+            ordinary: Vec::new(),
+        };
+        let ids = 0..vocabulary.continues_word.len() as u32;
+        vocabulary.ordinary = ids.filter(|id| !vocabulary.is_special(*id)).collect();
+        if vocabulary.ordinary.is_empty() {
+            return Err(Error::Usage {
+                problem: "the vocabulary has nothing but special tokens".into(),
+                help: "the tokenizer needs word pieces beside [PAD] [UNK] [CLS] [SEP] [MASK]; train one or load another"
+                    .into(),
+            });
+        }
+        Ok(vocabulary)
     }
 
     /// The ids of `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.
@@ -147,7 +118,15 @@ impl Vocabulary {
 
     /// Whether a token is never masked: `[UNK]` is among them, as "predict that a word was unknown" teaches nothing.
     fn is_special(&self, id: u32) -> bool {
-        self.is_special[id as usize]
+        let special = self.special;
+        [
+            special.pad,
+            special.unk,
+            special.cls,
+            special.sep,
+            special.mask,
+        ]
+        .contains(&id)
     }
 
     fn continues_word(&self, id: u32) -> bool {
@@ -393,11 +372,8 @@ mod tests {
 
     #[test]
     fn a_vocabulary_of_special_tokens_only_is_refused() {
-        assert!(Vocabulary::new(SPECIAL, vec![false; 5], vec![false; 5]).is_err());
-        assert!(Vocabulary::new(SPECIAL, vec![false; 4], vec![false; 4]).is_err());
-        assert!(Vocabulary::new(SPECIAL, vec![false; 7], vec![false; 6]).is_err());
-        let six =
-            Vocabulary::new(SPECIAL, vec![false; 6], vec![false; 6]).expect("one ordinary id");
+        assert!(Vocabulary::new(SPECIAL, vec![false; 5]).is_err());
+        let six = Vocabulary::new(SPECIAL, vec![false; 6]).expect("one ordinary id");
         assert_eq!(six.ordinary, [5]);
     }
 

@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn vocabulary() -> Vocabulary {
-        Vocabulary::new(SPECIAL, vec![false; SIZE], vec![false; SIZE]).expect("valid")
+        Vocabulary::new(SPECIAL, vec![false; SIZE]).expect("valid")
     }
 
     /// "the harvest was | ##s good cat", with one token of each kind to predict.

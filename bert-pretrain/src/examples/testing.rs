@@ -15,17 +15,14 @@ pub(super) const SPECIAL: SpecialTokens = SpecialTokens {
     sep: 3,
     mask: 4,
 };
-/// One added special token (id 5) beside the five.
-pub(super) const FIRST_ORDINARY: u32 = 6;
+pub(super) const FIRST_ORDINARY: u32 = 5;
 /// Every third id, this one among them, is a "##" piece.
 pub(super) const CONTINUING: u32 = 8;
 pub(super) const SIZE: usize = 307;
 
 pub(super) fn vocabulary() -> Vocabulary {
-    let mut is_special = vec![false; SIZE];
-    is_special[5] = true;
     let continues_word = (0..SIZE).map(|id| id >= 6 && id % 3 == 2).collect();
-    Vocabulary::new(SPECIAL, is_special, continues_word).expect("a valid vocabulary")
+    Vocabulary::new(SPECIAL, continues_word).expect("a valid vocabulary")
 }
 
 pub(super) fn config(pairs: Pairs) -> ExamplesConfig {

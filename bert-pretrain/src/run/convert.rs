@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use bert_core::backend::Job;
+use bert_core::backend::{Job, run_on};
+use bert_core::command::{print, usage};
 use bert_core::config::{BackendConfig, BertConfig, Compute};
 use bert_core::error::Result;
 use bert_core::files::write_directory_atomically;
@@ -13,7 +14,6 @@ use bert_core::weights::{Head, Loaded, Part, load_weights, read_config, save_mod
 use serde_json::json;
 
 use super::model::architecture;
-use super::{on, print, usage};
 
 pub(super) fn convert(model: &Path, output: &Path, json: bool) -> Result<()> {
     let config = read_config(model)?;
@@ -41,7 +41,7 @@ pub(super) fn convert(model: &Path, output: &Path, json: bool) -> Result<()> {
     let backend = BackendConfig::Ndarray {
         compute: Compute::F32,
     };
-    let (architecture, loaded) = on(&backend, job)?;
+    let (architecture, loaded) = run_on(&backend, job)?;
     let absent: Vec<String> = loaded.absent.iter().map(Part::to_string).collect();
     let value = json!({
         "output": output, "architecture": architecture, "absent": absent, "tokenizer": has_tokenizer,

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bert_core::command::{print, say};
 use bert_core::error::Result;
 use serde_json::json;
 
-use super::{print, say, vocabulary};
 use crate::config::PretrainConfig;
 use crate::corpus::{DocumentStore, Prepared, Settings, learn_or_load_tokenizer};
-use crate::examples::{BatchStream, ReadableExample, legend, render};
+use crate::examples::{BatchStream, ReadableExample, Vocabulary, legend, render};
 
 pub(super) fn tokenizer(config: &PretrainConfig, json: bool) -> Result<()> {
     let tokenizer = learn_or_load_tokenizer(Settings::from(config))?;
@@ -75,7 +75,7 @@ pub(super) fn summary(prepared: &Prepared) -> String {
 
 pub(super) fn show_examples(config: &PretrainConfig, count: usize, json: bool) -> Result<()> {
     let prepared = crate::corpus::prepare(Settings::from(config))?;
-    let vocabulary = Arc::new(vocabulary(&prepared.tokenizer)?);
+    let vocabulary = Arc::new(Vocabulary::of(&prepared.tokenizer)?);
     let mut stream = BatchStream::new(
         Arc::new(prepared.corpus.train),
         &config.examples,

@@ -1,24 +1,20 @@
-//! The commands, those of a kind in one file.
+//! The commands.
 
 mod bench;
 mod convert;
 mod data;
+mod evaluate;
 mod features;
+mod held_out;
 mod model;
 mod predict;
 mod train;
 
-use bert_core::backend::Job;
-use bert_core::command::{log_to, print, say, usage};
-use bert_core::config::{BackendConfig, apply_overrides, read_value};
+use bert_core::command::log_to;
+use bert_core::config::{apply_overrides, read_value};
 use bert_core::error::Result;
-use bert_core::tokenizer::BertTokenizer;
 
 use crate::cli::{Cli, Command};
-use crate::config::PretrainConfig;
-use crate::corpus::Prepared;
-use crate::examples::{Example, Vocabulary, evaluation_examples, into_batches};
-use crate::task::PretrainingBatch;
 
 /// Runs a command.
 ///
@@ -50,7 +46,7 @@ pub fn run(cli: Cli) -> Result<()> {
             model,
             config,
             json,
-        } => train::evaluate(&model, &config.load()?, json),
+        } => evaluate::evaluate(&model, &config.load()?, json),
         Command::FillMask {
             model,
             top_k,
@@ -89,60 +85,4 @@ pub fn run(cli: Cli) -> Result<()> {
             bench::bench(&model, value, &backend, lengths, iters, dropout, json)
         }
     }
-}
-
-/// What the example maker needs of a tokenizer.
-fn vocabulary(tokenizer: &BertTokenizer) -> Result<Vocabulary> {
-    let special = tokenizer.special();
-    let ids = 0..tokenizer.vocab_size() as u32;
-    let listed = [
-        special.pad,
-        special.unk,
-        special.cls,
-        special.sep,
-        special.mask,
-    ];
-    Vocabulary::new(
-        special,
-        ids.clone().map(|id| listed.contains(&id)).collect(),
-        ids.map(|id| tokenizer.continues_word(id)).collect(),
-    )
-}
-
-/// The held-out examples of a configuration, in batches, and the mean masked-LM loss of predicting every masked token
-/// by its frequency in the training documents (add-one, so that unseen tokens are finite), where there are any.
-fn held_out(
-    config: &PretrainConfig,
-    prepared: &Prepared,
-    vocabulary: &Vocabulary,
-) -> Result<(Vec<PretrainingBatch>, Option<f64>)> {
-    if config.examples.valid_fraction == 0.0 {
-        return Ok((Vec::new(), None));
-    }
-    let examples = evaluation_examples(
-        &prepared.corpus.valid,
-        &config.examples,
-        vocabulary,
-        config.training.evaluate_tokens,
-    )?;
-    let counts = &prepared.corpus.token_counts;
-    let trained: u64 = counts.iter().sum();
-    let total = trained + counts.len() as u64;
-    let labels = examples.iter().flat_map(|example| &example.masked_labels);
-    let (mut loss, mut masked) = (0.0, 0_usize);
-    for &label in labels {
-        loss -= ((counts[label as usize] + 1) as f64 / total as f64).ln();
-        masked += 1;
-    }
-    let batches = into_batches(examples, config.training.batch_tokens);
-    let batch = |examples: Vec<Example>| PretrainingBatch::new(&examples, Default::default());
-    Ok((
-        batches.into_iter().map(batch).collect(),
-        (trained > 0).then(|| loss / masked.max(1) as f64),
-    ))
-}
-
-/// Does a job on a backend.
-fn on<J: Job>(backend: &BackendConfig, job: J) -> Result<J::Output> {
-    bert_core::backend::run_on(backend, job)
 }

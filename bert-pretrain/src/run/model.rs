@@ -3,14 +3,44 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use bert_core::command::usage;
 use bert_core::config::BertConfig;
 use bert_core::error::Result;
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
-use bert_core::tokenizer::Encoding;
-use bert_core::weights::{ModelDirectory, Part, load_weights};
+use bert_core::tokenizer::{BertTokenizer, Encoding};
+use bert_core::weights::{ModelDirectory, Part, load_weights, read_config};
 
-use super::usage;
+use crate::config::{ModelSource, Pairs, PretrainConfig};
+
+/// The sizes of a configuration's model, with the tokenizer's vocabulary.
+pub(super) fn sizes(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<BertConfig> {
+    let vocabulary = tokenizer.vocab_size();
+    let mut sizes = match &config.model {
+        ModelSource::Sizes(sizes) => sizes.clone(),
+        ModelSource::Directory(path) => read_config(path)?,
+    };
+    if sizes.vocab_size == 0 {
+        sizes.vocab_size = vocabulary;
+    }
+    tokenizer.check_fits(sizes.vocab_size)?;
+    if sizes.type_vocab_size < 2 && config.examples.pairs != Pairs::None {
+        return Err(usage(
+            "the model has one token type only, pairs of sentences take two",
+            "set examples.pairs to \"none\"",
+        ));
+    }
+    if sizes.max_position_embeddings < config.examples.max_seq_length {
+        return Err(usage(
+            format!(
+                "examples.max_seq_length {} is beyond the model's {} positions",
+                config.examples.max_seq_length, sizes.max_position_embeddings
+            ),
+            "lower examples.max_seq_length",
+        ));
+    }
+    Ok(sizes)
+}
 
 /// A text or a pair as a model takes it; one that is too long is refused.
 pub(super) fn encode(

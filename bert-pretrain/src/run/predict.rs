@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use bert_core::backend::Job;
+use bert_core::backend::{Job, run_on};
+use bert_core::command::{print, usage};
 use bert_core::config::BackendConfig;
 use bert_core::data::packed::{PackedSequences, Selection};
 use bert_core::error::Result;
@@ -13,7 +14,6 @@ use burn::tensor::activation::softmax;
 use serde_json::json;
 
 use super::model::{encode, load};
-use super::{on, print, usage};
 
 pub(super) fn fill_mask(
     model: &Path,
@@ -45,7 +45,7 @@ pub(super) fn fill_mask(
         sequences.push(&encoding.input_ids, &encoding.token_type_ids);
     }
     let rows: Vec<usize> = masks.iter().map(|(_, row)| *row).collect();
-    let probabilities = on(
+    let probabilities = run_on(
         backend,
         FillMask {
             directory: &directory,
@@ -110,7 +110,7 @@ pub(super) fn next_sentence(
 ) -> Result<()> {
     let directory = ModelDirectory::open(model)?;
     let encoding = encode(&directory, a, Some(b))?;
-    let logits = on(
+    let logits = run_on(
         backend,
         NextSentence {
             directory: &directory,

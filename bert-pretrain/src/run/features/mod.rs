@@ -9,7 +9,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use bert_core::backend::Job;
+use bert_core::backend::{Job, run_on};
+use bert_core::command::{print, usage};
 use bert_core::config::{BackendConfig, BertConfig};
 use bert_core::error::{Error, Result};
 use bert_core::files::write_atomically_with;
@@ -19,7 +20,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::model::load;
-use super::{on, print, usage};
 use crate::cli::{FeaturesArgs, Pooling};
 use compute::{Compute, RowFeatures};
 use plan::Plan;
@@ -45,7 +45,7 @@ pub(super) fn features(args: &FeaturesArgs, backend: &BackendConfig) -> Result<(
         plan: &plan,
         rows: &rows,
     };
-    on(backend, job)?;
+    run_on(backend, job)?;
     let seconds = started.elapsed().as_secs_f64();
     let (count, tokens, truncated) = (rows.all.lengths.len(), rows.all.tokens(), rows.truncated);
     let value = json!({

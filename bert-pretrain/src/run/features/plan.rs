@@ -1,11 +1,11 @@
 //! What `features` computes, of the options given and the model at hand.
 
+use bert_core::command::usage;
 use bert_core::config::BertConfig;
 use bert_core::error::Result;
 use bert_core::weights::Part;
 
 use crate::cli::{FeaturesArgs, Head, Pooling};
-use crate::run::usage;
 
 /// Scores of words kept at a time; there are as many a token as there are words.
 const MOST_SCORES: usize = 1 << 26;
