@@ -6,7 +6,7 @@ mod task;
 use std::path::PathBuf;
 
 use bert_core::config::{
-    BackendConfig, FromSection, NonFinite, OptimizerConfig, ScheduleConfig, Section,
+    BackendConfig, BadRows, FromSection, NonFinite, OptimizerConfig, ScheduleConfig, Section,
 };
 use bert_core::sample_data::LABELLED;
 use serde::{Serialize, Serializer};
@@ -68,16 +68,6 @@ pub enum DataSource {
     File(PathBuf),
     /// A labelled set of the built-in sample, by name; its three files are written into the run directory.
     Sample(String),
-}
-
-/// What becomes of rows that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BadRows {
-    /// They are an error.
-    Refuse,
-    /// They are left out and counted.
-    Skip,
 }
 
 /// A schedule whose warm-up may be a fraction: how many steps there are is known only with the data.
@@ -250,11 +240,7 @@ impl FromSection for DataConfig {
             valid,
             test,
             valid_fraction: section.fraction("valid_fraction", 0.1),
-            bad_rows: section.choice(
-                "bad_rows",
-                &[("refuse", BadRows::Refuse), ("skip", BadRows::Skip)],
-                BadRows::Refuse,
-            ),
+            bad_rows: BadRows::of_key(section, "bad_rows"),
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use bert_core::config::{
-    BackendConfig, BertConfig, FromSection, NonFinite, OptimizerConfig, ScheduleConfig, Section,
-    from_value, read_value,
+    BackendConfig, BadRows, BertConfig, FromSection, NonFinite, OptimizerConfig, ScheduleConfig,
+    Section, from_value, read_value,
 };
 use bert_core::error::Error;
 use bert_core::sample_data::DEFAULT_DOCUMENTS;
@@ -87,6 +87,8 @@ pub enum CorpusConfig {
         sentences: Sentences,
         /// What ends a document.
         documents: Documents,
+        /// What becomes of lines that are no text.
+        bad_lines: BadRows,
     },
     /// JSON Lines: each line an object, and that a document.
     Jsonl {
@@ -96,6 +98,8 @@ pub enum CorpusConfig {
         field: String,
         /// What ends a sentence.
         sentences: Sentences,
+        /// What becomes of lines that hold no text.
+        bad_lines: BadRows,
     },
 }
 
@@ -422,6 +426,7 @@ impl FromSection for CorpusConfig {
                 paths: paths(section),
                 sentences: section.choice("sentences", &SENTENCES, Sentences::Lines),
                 documents: section.choice("documents", &DOCUMENTS, Documents::BlankLine),
+                bad_lines: BadRows::of_key(section, "bad_lines"),
             },
             2 => {
                 let field = section.or("field", "text".to_string());
@@ -430,6 +435,7 @@ impl FromSection for CorpusConfig {
                     paths: paths(section),
                     field,
                     sentences: section.choice("sentences", &SENTENCES, Sentences::Split),
+                    bad_lines: BadRows::of_key(section, "bad_lines"),
                 }
             }
             _ => Self::Sample {

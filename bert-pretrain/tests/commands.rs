@@ -82,11 +82,15 @@ fn a_resumed_run_ends_with_the_bits_of_one_that_went_straight_through() {
             "--top-k",
             "3",
             "The [MASK] was muddy.",
+            "[MASK] and [MASK].",
         ],
     );
     assert!(filled.status.success(), "{}", stderr(&filled));
-    let row: serde_json::Value = serde_json::from_slice(&filled.stdout).unwrap();
-    assert_eq!(row["predictions"].as_array().unwrap().len(), 3);
+    let rows = std::str::from_utf8(&filled.stdout).unwrap().lines();
+    let rows: Vec<serde_json::Value> = rows.map(|row| serde_json::from_str(row).unwrap()).collect();
+    assert_eq!(rows[0]["predictions"].as_array().unwrap().len(), 3);
+    let which: Vec<_> = rows.iter().map(|row| row["mask"].as_u64()).collect();
+    assert_eq!(which, [Some(0), Some(0), Some(1)]);
 
     let judged = run(
         root,

@@ -1,6 +1,7 @@
 //! Strict JSON configurations: read, overridden with `--set`, parsed, validated; every problem reported at once.
 
 mod backend;
+mod bad_rows;
 mod bert;
 mod load;
 mod non_finite;
@@ -8,6 +9,7 @@ mod optimizer;
 mod section;
 
 pub use backend::{BackendConfig, Compute, WgpuDevice};
+pub use bad_rows::BadRows;
 pub use bert::{BertConfig, HiddenActivation};
 pub use load::{apply_overrides, from_value, load, read_value, set_backend, write_resolved};
 pub use non_finite::NonFinite;

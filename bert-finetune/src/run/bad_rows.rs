@@ -1,9 +1,8 @@
 //! Rows that cannot be used: refused, all of them at once, or left out and counted.
 
+use bert_core::config::BadRows;
 use bert_core::error::{Error, Result};
 use bert_core::tell;
-
-use crate::config::BadRows;
 
 /// How many are shown.
 const SHOWN: usize = 10;

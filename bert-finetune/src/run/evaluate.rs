@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bert_core::backend::{Job, run_on};
 use bert_core::command::{say, usage};
-use bert_core::config::BackendConfig;
+use bert_core::config::{BackendConfig, BadRows};
 use bert_core::error::Result;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::tell;
@@ -18,7 +18,6 @@ use super::report::readable;
 use super::scores::Measured;
 use super::with_task;
 use crate::cli::ModelArgs;
-use crate::config::BadRows;
 use crate::data::input::Records;
 use crate::tasks::{Report, Task};
 

@@ -9,6 +9,9 @@ pub(super) fn readable(report: &Report) -> String {
     let mut lines: Vec<String> = (report.values.iter())
         .map(|(name, value)| format!("{name:<18} {value:>9.4}"))
         .collect();
+    if let Some(rows) = report.details.get("rows") {
+        lines.push(format!("{:<18} {rows:>9}", "rows"));
+    }
     for key in ["per_class", "per_type"] {
         let Some(Value::Object(classes)) = report.details.get(key) else {
             continue;

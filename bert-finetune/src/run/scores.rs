@@ -72,6 +72,7 @@ pub(super) struct Measured<T: Task> {
     scorer: Box<dyn Scorer<T>>,
     loss: f64,
     weight: f64,
+    rows: u64,
 }
 
 impl<T: Task> Measured<T> {
@@ -80,6 +81,7 @@ impl<T: Task> Measured<T> {
             scorer: task.scorer(),
             loss: 0.0,
             weight: 0.0,
+            rows: 0,
         }
     }
 
@@ -87,6 +89,7 @@ impl<T: Task> Measured<T> {
     pub(super) fn add(&mut self, rows: &[Row<T>], scores: &Scores) {
         self.loss += scores.loss;
         self.weight += scores.weight;
+        self.rows += rows.len() as u64;
         for row in rows {
             self.scorer.add(&row.record, &row.layout, scores.of(row));
         }
@@ -103,6 +106,7 @@ impl<T: Task> Measured<T> {
             let mut report = self.scorer.report();
             let loss = (LOSS.name, self.loss / self.weight);
             report.values.insert(0, loss);
+            report.details.insert("rows".into(), self.rows.into());
             report
         })
     }

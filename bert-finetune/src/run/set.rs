@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bert_core::config::BadRows;
 use bert_core::error::{Error, Result};
 use rayon::prelude::*;
 
 use super::bad_rows::BadRowCount;
 use super::scores::{Measured, Row, Scores};
-use crate::config::BadRows;
 use crate::examples::{Example, FinetuneBatch};
 use crate::model::Outputs;
 use crate::tasks::encoder::Encoder;

@@ -8,7 +8,7 @@ mod sources;
 
 pub use prepare::{Prepared, Settings, Statistics, learn_or_load_tokenizer, prepare};
 pub use shards::{Corpus, Documents};
-pub use sources::{RawDocument, each_document};
+pub use sources::{RawDocument, Reading, each_document};
 
 /// Documents as lists of sentences, sentences as lists of word ids.
 pub trait DocumentStore: Send + Sync {

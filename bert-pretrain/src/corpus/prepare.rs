@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use serde_json::json;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::shards::{Corpus, Documents, Writer, is_wide};
-use super::sources::{RawDocument, each_document, files};
+use super::sources::{RawDocument, Reading, each_document, files};
 use crate::config::{CorpusConfig, PretrainConfig, TokenizerConfig};
 
 /// Changes whenever prepared corpora of before cannot be read any more.
@@ -69,6 +69,9 @@ pub struct Statistics {
     pub duplicates: u64,
     /// Documents left out because nothing was in them.
     pub empty: u64,
+    /// Lines left out because they could not be used.
+    #[serde(default)]
+    pub bad_lines: u64,
     /// Bytes of text.
     pub text_bytes: u64,
     /// Tokens kept.
@@ -142,7 +145,7 @@ fn learn_tokenizer(settings: &Settings<'_>) -> Result<BertTokenizer> {
     };
     let mut counts = WordCounts::new(lowercase);
     let progress = Progress::start(settings, "Counting words")?;
-    blocks(settings, &progress.read, |block| {
+    blocks(settings, &progress.reading, |block| {
         let counted = block
             .par_chunks(block.len().div_ceil(rayon::current_num_threads()).max(1))
             .map(|documents| {
@@ -211,7 +214,7 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
     let mut statistics = Statistics::default();
     let mut seen: HashSet<u128> = HashSet::new();
     let progress = Progress::start(settings, "Tokenizing")?;
-    blocks(settings, &progress.read, |block| {
+    blocks(settings, &progress.reading, |block| {
         let tokenized: Vec<Result<(u128, Vec<Vec<u32>>)>> = block
             .par_iter()
             .map(|document| {
@@ -248,6 +251,7 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
         }
         Ok(())
     })?;
+    statistics.bad_lines = progress.reading.bad_lines.load(Ordering::Relaxed);
     statistics.tokens = token_counts.iter().sum();
     statistics.unknown = token_counts[tokenizer.special().unk as usize];
     check_enough(settings, &statistics, train.documents, valid.documents)?;
@@ -333,14 +337,14 @@ fn read_summary(directory: &Path, vocab_size: usize) -> Result<(Statistics, Vec<
 /// Reads ahead on a thread of its own and hands over blocks of documents in order.
 fn blocks(
     settings: &Settings<'_>,
-    read: &Arc<AtomicU64>,
+    reading: &Arc<Reading>,
     mut each: impl FnMut(&[RawDocument]) -> Result<()>,
 ) -> Result<()> {
     let (sender, receiver) = sync_channel::<Vec<RawDocument>>(2);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
             let (mut block, mut bytes) = (Vec::new(), 0);
-            each_document(settings.corpus, settings.seed, read, |document| {
+            each_document(settings.corpus, settings.seed, reading, |document| {
                 bytes += document.iter().map(String::len).sum::<usize>();
                 block.push(document);
                 if bytes < BLOCK_BYTES {
@@ -392,7 +396,7 @@ fn hash(key: &serde_json::Value) -> String {
 
 /// A bar of bytes read, where there is a terminal.
 struct Progress {
-    read: Arc<AtomicU64>,
+    reading: Arc<Reading>,
     done: Arc<AtomicBool>,
     bar: ProgressBar,
 }
@@ -419,18 +423,18 @@ impl Progress {
         }
         bar.set_message(what);
         let progress = Self {
-            read: Arc::default(),
+            reading: Arc::default(),
             done: Arc::default(),
             bar,
         };
-        let (read, done, bar) = (
-            progress.read.clone(),
+        let (reading, done, bar) = (
+            progress.reading.clone(),
             progress.done.clone(),
             progress.bar.clone(),
         );
         std::thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
-                bar.set_position(read.load(Ordering::Relaxed));
+                bar.set_position(reading.bytes.load(Ordering::Relaxed));
                 std::thread::sleep(Duration::from_millis(100));
             }
         });

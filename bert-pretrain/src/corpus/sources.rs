@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bert_core::config::BadRows;
 use bert_core::error::{Error, Result};
 
 use super::row::text_of_row;
@@ -17,6 +18,11 @@ const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
 /// A line of JSON longer than this is an error: its file is of another kind, or hostile.
 const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// So many of the lines that are left out are named.
+const SHOWN_BAD_LINES: u64 = 10;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The sentences of a document.
 pub type RawDocument = Vec<String>;
@@ -76,23 +82,30 @@ fn add(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// What was read so far; shared between the thread that reads and those that show it.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Bytes taken from disk, or generated.
+    pub bytes: AtomicU64,
+    /// Lines left out because they could not be used.
+    pub bad_lines: AtomicU64,
+}
+
 /// Calls `each` with every document of a corpus, in order, until it returns `false`.
-///
-/// `read` counts the bytes taken from disk (or generated), for progress.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Data`] naming file and line.
 pub fn each_document(
     corpus: &CorpusConfig,
     seed: u64,
-    read: &Arc<AtomicU64>,
+    reading: &Arc<Reading>,
     mut each: impl FnMut(RawDocument) -> bool,
 ) -> Result<()> {
     match corpus {
         CorpusConfig::Sample { documents } => {
             for document in bert_core::sample_data::corpus(seed, *documents) {
                 let bytes: usize = document.sentences.iter().map(String::len).sum();
-                read.fetch_add(bytes as u64, Ordering::Relaxed);
+                reading.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                 if !each(document.sentences) {
                     break;
                 }
@@ -103,9 +116,11 @@ pub fn each_document(
             paths,
             sentences,
             documents,
+            bad_lines,
         } => {
+            let long = LongLines::Cut(MAX_DOCUMENT_BYTES);
             for file in files(paths)? {
-                let mut lines = Lines::open(&file, read, LongLines::Cut(MAX_DOCUMENT_BYTES))?;
+                let mut lines = Lines::open(&file, reading, long, *bad_lines)?;
                 if !text_documents(&mut lines, *sentences, *documents, &mut each)? {
                     break;
                 }
@@ -116,16 +131,19 @@ pub fn each_document(
             paths,
             field,
             sentences,
+            bad_lines,
         } => {
+            let long = LongLines::Refuse(MAX_LINE_BYTES);
             for file in files(paths)? {
-                let mut lines = Lines::open(&file, read, LongLines::Refuse(MAX_LINE_BYTES))?;
+                let mut lines = Lines::open(&file, reading, long, *bad_lines)?;
                 while let Some(line) = lines.next()? {
                     if line.trim().is_empty() {
                         continue;
                     }
-                    let text = text_of_row(&line, field).map_err(|problem| lines.error(problem))?;
-                    if !each(split(&text, *sentences)) {
-                        return Ok(());
+                    match text_of_row(&line, field) {
+                        Ok(text) if !each(split(&text, *sentences)) => return Ok(()),
+                        Ok(_) => {}
+                        Err(problem) => lines.bad(problem)?,
                     }
                 }
             }
@@ -183,6 +201,8 @@ struct Lines {
     /// What follows of a line that was cut.
     rest: Vec<u8>,
     long: LongLines,
+    bad_lines: BadRows,
+    reading: Arc<Reading>,
 }
 
 /// What becomes of a line of more than so many bytes. No line is ever held whole beyond that.
@@ -195,11 +215,17 @@ enum LongLines {
 }
 
 impl Lines {
-    fn open(path: &Path, read: &Arc<AtomicU64>, long: LongLines) -> Result<Self> {
+    fn open(
+        path: &Path,
+        reading: &Arc<Reading>,
+        long: LongLines,
+        bad_lines: BadRows,
+    ) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
+        let reading = reading.clone();
         let counted = Counted {
             file,
-            read: read.clone(),
+            reading: reading.clone(),
         };
         let extension = path.extension().and_then(|extension| extension.to_str());
         let plain: Box<dyn Read> = match extension {
@@ -215,11 +241,26 @@ impl Lines {
             number: 0,
             rest: Vec::new(),
             long,
+            bad_lines,
+            reading,
         })
     }
 
     /// The next line, or piece of one, without its end.
     fn next(&mut self) -> Result<Option<String>> {
+        while let Some(line) = self.next_bytes()? {
+            match String::from_utf8(line) {
+                Ok(line) => return Ok(Some(line)),
+                Err(error) => {
+                    let valid = error.utf8_error().valid_up_to();
+                    self.bad(format!("not UTF-8 at byte {valid}"))?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_bytes(&mut self) -> Result<Option<Vec<u8>>> {
         let mut line = std::mem::take(&mut self.rest);
         if line.is_empty() {
             self.number += 1;
@@ -229,26 +270,47 @@ impl Lines {
         let mut bounded = (&mut self.reader).take(room);
         bounded
             .read_until(b'\n', &mut line)
-            .map_err(|error| self.error(format!("cannot be read or decompressed ({error})")))?;
+            .map_err(|error| self.unreadable(&error))?;
         if line.is_empty() {
             return Ok(None);
         }
         if line.len() == limit && !line.ends_with(b"\n") {
             if let LongLines::Refuse(_) = self.long {
-                return Err(self.error(format!("the line has more than {limit} bytes")));
+                self.bad(format!("the line has more than {limit} bytes"))?;
+                drop(line);
+                let skipped = self.reader.skip_until(b'\n');
+                skipped.map_err(|error| self.unreadable(&error))?;
+                // An empty row is no document.
+                return Ok(Some(Vec::new()));
             }
             self.rest = line.split_off(place_to_cut(&line));
         }
-        let mut line: &[u8] = &line;
-        line = line.strip_suffix(b"\n").unwrap_or(line);
-        line = line.strip_suffix(b"\r").unwrap_or(line);
-        if self.number == 1 {
-            line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        for end in [b'\n', b'\r'] {
+            line.pop_if(|last| *last == end);
         }
-        match std::str::from_utf8(line) {
-            Ok(line) => Ok(Some(line.to_string())),
-            Err(error) => Err(self.error(format!("not UTF-8 at byte {}", error.valid_up_to()))),
+        if self.number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
         }
+        Ok(Some(line))
+    }
+
+    /// Takes note of a line that cannot be used.
+    ///
+    /// # Errors
+    /// Where such lines are refused.
+    fn bad(&self, problem: String) -> Result<()> {
+        let error = self.error(problem);
+        if self.bad_lines == BadRows::Refuse {
+            return Err(error);
+        }
+        if self.reading.bad_lines.fetch_add(1, Ordering::Relaxed) < SHOWN_BAD_LINES {
+            log::warn!("left out: {error}");
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> Error {
+        self.error(format!("cannot be read or decompressed ({error})"))
     }
 
     fn error(&self, problem: String) -> Error {
@@ -256,7 +318,8 @@ impl Lines {
             path: self.path.clone(),
             line: Some(self.number),
             problem,
-            help: "mend the line, or leave the file out of corpus.paths".into(),
+            help: "mend the line, leave the file out of corpus.paths, or have such lines left out (corpus.bad_lines \"skip\")"
+                .into(),
         }
     }
 }
@@ -271,13 +334,15 @@ fn place_to_cut(line: &[u8]) -> usize {
 
 struct Counted {
     file: File,
-    read: Arc<AtomicU64>,
+    reading: Arc<Reading>,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.file.read(buffer)?;
-        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        self.reading
+            .bytes
+            .fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -304,6 +369,7 @@ mod tests {
                 .collect(),
             sentences,
             documents,
+            bad_lines: BadRows::Refuse,
         }
     }
 
@@ -339,7 +405,8 @@ mod tests {
         let path = directory.path().join("a.txt");
         let pieces = |text: &str, limit| -> Vec<String> {
             std::fs::write(&path, text).unwrap();
-            let mut lines = Lines::open(&path, &Arc::default(), LongLines::Cut(limit)).unwrap();
+            let long = LongLines::Cut(limit);
+            let mut lines = Lines::open(&path, &Arc::default(), long, BadRows::Refuse).unwrap();
             std::iter::from_fn(|| lines.next().unwrap()).collect()
         };
         assert_eq!(pieces("one two three\nx", 9), ["one two ", "three", "x"]);
@@ -352,13 +419,23 @@ mod tests {
             assert_eq!(pieces(text, limit).concat(), text, "{limit}");
         }
         std::fs::write(&path, "12345678\n123456789\n").unwrap();
-        let mut lines = Lines::open(&path, &Arc::default(), LongLines::Refuse(9)).unwrap();
+        let open = |bad_lines| {
+            let long = LongLines::Refuse(9);
+            Lines::open(&path, &Arc::default(), long, bad_lines).unwrap()
+        };
+        let mut lines = open(BadRows::Refuse);
         assert_eq!(lines.next().unwrap().unwrap(), "12345678");
         let error = lines.next().unwrap_err().to_string();
         assert!(
             error.contains("a.txt:2: the line has more than 9 bytes"),
             "{error}"
         );
+        std::fs::write(&path, "one\n123456789123456789\ntwo\nthree").unwrap();
+        let mut lines = open(BadRows::Skip);
+        let read: Vec<_> = std::iter::from_fn(|| lines.next().unwrap()).collect();
+        assert_eq!(read, ["one", "", "two", "three"]);
+        assert_eq!(lines.reading.bad_lines.load(Ordering::Relaxed), 1);
+        assert_eq!(lines.number, 4);
     }
 
     #[test]
@@ -410,6 +487,7 @@ mod tests {
             paths: vec![path.display().to_string()],
             field: "text".into(),
             sentences: Sentences::Split,
+            bad_lines: BadRows::Refuse,
         };
         let message = read(&jsonl).unwrap_err().to_string();
         assert!(
@@ -423,6 +501,23 @@ mod tests {
             message.contains("bad.jsonl:2: field \"text\" is not a string"),
             "{message}"
         );
+
+        let mut skipping = jsonl.clone();
+        let CorpusConfig::Jsonl { bad_lines, .. } = &mut skipping else {
+            unreachable!("it was just made");
+        };
+        *bad_lines = BadRows::Skip;
+        let rows = b"{\"text\": null}\n{\"text\": \"\xff\"}\n{\"text\": \"Fine.\"}\nnot JSON\n";
+        std::fs::write(&path, rows).unwrap();
+        let reading = Arc::default();
+        let mut documents = Vec::new();
+        each_document(&skipping, 1, &reading, |document| {
+            documents.push(document);
+            true
+        })
+        .unwrap();
+        assert_eq!(documents, [["Fine."]]);
+        assert_eq!(reading.bad_lines.load(Ordering::Relaxed), 3);
 
         let none = directory.path().join("*.none");
         let glob = text(&[&none], Sentences::Lines, Documents::File);

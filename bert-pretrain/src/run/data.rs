@@ -53,8 +53,12 @@ pub(super) fn summary(prepared: &Prepared) -> String {
     } else {
         format!("prepared in {:.1} s, {rate:.1} MB/s", prepared.seconds)
     };
+    let left_out = match statistics.bad_lines {
+        0 => String::new(),
+        lines => format!(", {lines} lines left out"),
+    };
     format!(
-        "corpus     {} documents ({} to train on, {} held out, {} duplicates and {} empty ones dropped), {:.1} MB, {} training tokens ({:.2} % unknown); {how}\n\
+        "corpus     {} documents ({} to train on, {} held out, {} duplicates and {} empty ones dropped{left_out}), {:.1} MB, {} training tokens ({:.2} % unknown); {how}\n\
          tokenizer  {} tokens, {}",
         statistics.documents,
         prepared.corpus.train.documents(),

@@ -29,14 +29,19 @@ pub(super) fn fill_mask(
     for (index, text) in texts.iter().enumerate() {
         let encoding = encode(&directory, text, None)?;
         let start = sequences.tokens();
-        let before = masks.len();
         let positions = encoding.input_ids.iter().enumerate();
-        masks.extend(
-            positions
-                .filter(|(_, id)| **id == mask)
-                .map(|(at, _)| (index, start + at)),
-        );
-        if masks.len() == before {
+        let of_text: Vec<usize> = positions
+            .filter(|(_, id)| **id == mask)
+            .map(|(at, _)| start + at)
+            .collect();
+        let count = of_text.len();
+        masks.extend(of_text.into_iter().enumerate().map(|(number, row)| Mask {
+            text: index,
+            number,
+            count,
+            row,
+        }));
+        if count == 0 {
             return Err(usage(
                 format!("no [MASK] in \"{text}\""),
                 "put [MASK] where a word should be guessed",
@@ -44,7 +49,7 @@ pub(super) fn fill_mask(
         }
         sequences.push(&encoding.input_ids, &encoding.token_type_ids);
     }
-    let rows: Vec<usize> = masks.iter().map(|(_, row)| *row).collect();
+    let rows: Vec<usize> = masks.iter().map(|mask| mask.row).collect();
     let probabilities = run_on(
         backend,
         FillMask {
@@ -53,7 +58,8 @@ pub(super) fn fill_mask(
             rows,
         },
     )?;
-    for ((index, _), row) in masks.iter().zip(probabilities) {
+    for (mask, row) in masks.iter().zip(probabilities) {
+        let text = &texts[mask.text];
         let mut ranked: Vec<usize> = (0..row.len()).collect();
         ranked.sort_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
         ranked.truncate(top_k);
@@ -62,19 +68,30 @@ pub(super) fn fill_mask(
             .iter()
             .map(|&id| json!({"token": word(id), "id": id, "probability": row[id]}))
             .collect();
-        let value = json!({"text": texts[*index], "predictions": predictions});
+        let value = json!({"text": text, "mask": mask.number, "predictions": predictions});
         print(json, &value, || {
             let lines = ranked
                 .iter()
                 .map(|&id| format!("  {:>6.2} %  {}", 100.0 * row[id], word(id)));
-            format!(
-                "{}\n{}",
-                texts[*index],
-                lines.collect::<Vec<_>>().join("\n")
-            )
+            let which = match mask.count {
+                1 => String::new(),
+                count => format!("   ([MASK] {} of {count})", mask.number + 1),
+            };
+            format!("{text}{which}\n{}", lines.collect::<Vec<_>>().join("\n"))
         })?;
     }
     Ok(())
+}
+
+/// A `[MASK]` of a text.
+struct Mask {
+    text: usize,
+    /// Which of the text's, from 0.
+    number: usize,
+    /// How many the text has.
+    count: usize,
+    /// Its row among the tokens of all texts.
+    row: usize,
 }
 
 struct FillMask<'a> {

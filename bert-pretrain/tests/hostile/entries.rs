@@ -4,6 +4,7 @@
 #[path = "../../../bert-core/tests/hostile/input.rs"]
 mod input;
 
+use bert_core::config::BadRows;
 use bert_pretrain::config::{CorpusConfig, Documents as DocumentEnd, PretrainConfig, Sentences};
 use bert_pretrain::corpus::{DocumentStore, Documents, each_document};
 use input::{empty, put};
@@ -29,16 +30,22 @@ pub(crate) fn corpus(bytes: &[u8]) -> bool {
         0 => DocumentEnd::BlankLine,
         _ => DocumentEnd::File,
     };
+    let bad_lines = match kind & 0x40 {
+        0 => BadRows::Refuse,
+        _ => BadRows::Skip,
+    };
     let config = match kind % 4 {
         3 => CorpusConfig::Jsonl {
             paths,
             field: "text".into(),
             sentences,
+            bad_lines,
         },
         _ => CorpusConfig::Text {
             paths,
             sentences,
             documents,
+            bad_lines,
         },
     };
     let mut documents = 0;

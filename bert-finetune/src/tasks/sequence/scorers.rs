@@ -48,7 +48,6 @@ pub(in crate::tasks) fn class_report(confusion: &Confusion, names: &[String]) ->
     if names.len() <= MOST_CONFUSED {
         details.insert("confusion".into(), json!(confusion.rows()));
     }
-    details.insert("rows".into(), json!(confusion.total()));
     Report {
         values: vec![
             ("accuracy", confusion.accuracy()),
@@ -94,7 +93,6 @@ impl Scorer<SequenceTask> for LabelScorer {
             }),
         );
         details.insert("per_class".into(), per_label.into());
-        details.insert("rows".into(), json!(self.labels.total()));
         Report {
             values: vec![
                 ("f1_micro", self.labels.micro_average().f1),
@@ -126,7 +124,7 @@ impl Scorer<SequenceTask> for NumberScorer {
                 ("mse", self.numbers.mse()),
                 ("mae", self.numbers.mae()),
             ],
-            details: Map::from_iter([("rows".into(), json!(self.numbers.total()))]),
+            details: Map::new(),
         }
     }
 }
