@@ -1,5 +1,7 @@
 //! What the model is trained on: sequences with what the head should say of them, in batches.
 
+mod targets;
+
 use std::sync::Arc;
 
 use bert_core::data::packed::PackedSequences;
@@ -7,6 +9,8 @@ use bert_core::train::TaskBatch;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
+
+pub use targets::{ClassTargets, Classes, Target};
 
 /// One sequence as the model takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,17 +32,6 @@ pub struct Example {
     pub rows: usize,
     /// What the head should say, where that is known.
     pub target: Option<Target>,
-}
-
-/// What the head should say of an example: targets in the shape of its scores, and what they weigh in a mean.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// One for each score, row by row.
-    pub values: Vec<f32>,
-    /// What the sum of the example's losses is divided by in a mean over it alone.
-    pub weight: f64,
-    /// The right class of each row, where one is right.
-    pub classes: Vec<u32>,
 }
 
 impl Example {
@@ -70,7 +63,10 @@ pub fn fingerprint<'a>(sets: impl IntoIterator<Item = &'a [Example]>) -> String 
             }
             add(&mut example.tokens.iter().map(|&token| token as u64));
             if let Some(target) = &example.target {
-                add(&mut target.values.iter().map(|value| u64::from(value.to_bits())));
+                add(&mut target
+                    .values()
+                    .iter()
+                    .map(|value| u64::from(value.to_bits())));
             }
         }
     }
@@ -130,9 +126,9 @@ impl FinetuneBatch {
             row_counts.push(example.rows);
             match &example.target {
                 Some(target) => {
-                    values.extend_from_slice(&target.values);
-                    classes.extend_from_slice(&target.classes);
-                    weight += target.weight;
+                    target.append_to(&mut values);
+                    classes.extend_from_slice(target.classes());
+                    weight += target.weight();
                 }
                 None => known = false,
             }

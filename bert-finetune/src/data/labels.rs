@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bert_core::error::Error;
+
 use super::message::{nearest, quoted};
+
+/// A confusion matrix has a place for each two labels: of more labels than this the column is some other one.
+const MOST_LABELS: usize = 10_000;
 
 /// The prefixes of tags, in the order in which a span uses them.
 const TAG_PREFIXES: [&str; 4] = ["B", "I", "E", "S"];
@@ -115,6 +120,41 @@ impl Labels {
         &self.names
     }
 
+    /// Refuses labels that are too many to be labels.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], with the key that says where they stand.
+    pub fn not_too_many(&self, key: &str) -> bert_core::error::Result<()> {
+        if self.len() <= MOST_LABELS {
+            return Ok(());
+        }
+        Err(Error::Usage {
+            problem: format!(
+                "the training data have {} different labels, more than {MOST_LABELS}",
+                self.len()
+            ),
+            help: format!("check {key}: it should name the column of the labels"),
+        })
+    }
+
+    /// Refuses a head with fewer outputs than its task needs.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn enough(&self, least: usize) -> bert_core::error::Result<()> {
+        if self.len() >= least {
+            return Ok(());
+        }
+        Err(Error::Usage {
+            problem: format!(
+                "the model's classifier has {} named outputs, the task takes at least {least}",
+                self.len()
+            ),
+            help: "give a model that was fine-tuned for this task, or mend id2label in its config.json"
+                .into(),
+        })
+    }
+
     /// The label that was probably meant by a name that is none, if one is near.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names.iter().map(String::as_str))
@@ -202,5 +242,17 @@ mod tests {
         let labels = Labels::discover(["entailment", "contradiction"]);
         assert_eq!(labels.nearest("entailement"), Some("entailment"));
         assert_eq!(labels.nearest("neutral"), None);
+    }
+
+    #[test]
+    fn as_many_labels_as_rows_are_refused_with_the_key_of_their_column() {
+        let labels = |count: usize| {
+            let names = (0..count).map(|label| label.to_string());
+            Labels::from_names(names.collect()).unwrap()
+        };
+        assert!(labels(10_000).not_too_many("task.label").is_ok());
+        let error = labels(10_001).not_too_many("task.label").unwrap_err();
+        assert!(error.to_string().contains("10001 different"), "{error}");
+        assert!(error.help().unwrap().contains("task.label"));
     }
 }

@@ -22,12 +22,11 @@ use super::set::Rows;
 use super::with_task;
 use crate::config::{DataSource, FinetuneConfig};
 use crate::data::split::hold_out;
-use crate::examples::fingerprint;
+use crate::examples::{Classes, fingerprint};
 use crate::model::LOSS;
 use crate::tasks::Task;
 use crate::tasks::encoder::Encoder;
 use crate::tasks::sequence::listed;
-use crate::tasks::targets::Classes;
 use job::TrainJob;
 
 /// Keys that may change from one start of a run to the next: they change neither its weights nor which are the best.

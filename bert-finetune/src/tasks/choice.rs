@@ -13,12 +13,11 @@ use serde_json::{Map, Value, json};
 
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin, not_empty};
-use super::targets::Classes;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::ChoiceConfig;
 use crate::data::input::{Records, read};
 use crate::data::table::Row;
-use crate::examples::{Example, Sequence, Target};
+use crate::examples::{Classes, Example, Sequence, Target};
 use crate::model::{HeadKind, LossKind};
 
 /// Choosing an answer.
@@ -240,14 +239,10 @@ impl Task for ChoiceTask {
     fn encode(&self, encoder: &Encoder, record: &Record) -> Result<(Vec<Example>, ())> {
         let sequences = record.asked.sequences(encoder, &record.origin)?;
         let rows = sequences.len();
-        let target = record.gold.map(|gold| {
-            let mut values = vec![0.0; rows];
-            values[gold] = 1.0;
-            Target {
-                values,
-                weight: 1.0,
-                classes: Vec::new(),
-            }
+        let target = record.gold.map(|gold| Target::Ones {
+            places: vec![gold],
+            scores: rows,
+            weight: 1.0,
         });
         let example = Example {
             sequences,

@@ -9,14 +9,12 @@
 //! | [`encoder`] | texts and ids as sequences of the model |
 //! | [`row`] | what rows of data have in common |
 //! | [`windows`] | texts that are longer than the model |
-//! | [`targets`] | classes as targets of the loss |
 
 pub mod choice;
 pub mod encoder;
 pub mod questions;
 pub mod row;
 pub mod sequence;
-pub mod targets;
 pub mod tokens;
 pub mod windows;
 
@@ -29,10 +27,9 @@ use serde_json::{Map, Value};
 
 use crate::config::TaskConfig;
 use crate::data::input::Records;
-use crate::examples::Example;
+use crate::examples::{Classes, Example};
 use crate::model::{HeadKind, LossKind};
 use encoder::Encoder;
-use targets::Classes;
 
 /// A task with the names of its outputs.
 pub trait Task: Clone + Send + Sync + 'static {

@@ -16,14 +16,13 @@ use serde_json::{Map, Value, json};
 
 use super::encoder::Encoder;
 use super::row::Input;
-use super::targets::Classes;
 use super::windows::{has_most_context, passage_windows};
 use super::{Answer, Report, Scorer, Task, higher};
 use crate::config::QuestionsConfig;
 use crate::data::characters::Characters;
 use crate::data::input::{Records, read};
 use crate::data::squad;
-use crate::examples::{Example, Sequence, Target};
+use crate::examples::{Classes, Example, Sequence, Target};
 use crate::metrics::squad::{Answered, SquadScores};
 use crate::model::{HeadKind, LossKind};
 use record::{Asked, Gold};
@@ -152,14 +151,11 @@ impl QuestionTask {
                     span.filter(|(first, last)| window.contains(first) && window.contains(last));
                 let row = |token| token - window.start + before;
                 let (first, last) = inside.map_or((0, 0), |(first, last)| (row(first), row(last)));
-                let mut values = vec![0.0; 2 * rows];
-                values[2 * first] = 1.0;
-                values[2 * last + 1] = 1.0;
-                Target {
-                    values,
+                Target::Ones {
+                    places: vec![2 * first, 2 * last + 1],
+                    scores: 2 * rows,
                     // The loss is the mean of both ends'.
                     weight: 2.0,
-                    classes: Vec::new(),
                 }
             });
             Example {

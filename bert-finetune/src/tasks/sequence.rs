@@ -12,13 +12,12 @@ use serde_json::{Map, Value, json};
 
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
-use super::targets::{ClassTargets, Classes, enough_outputs, not_too_many};
 use super::{Answer, Scorer, Task, argmax, higher, lower, softmax};
 use crate::config::{SequenceAnswer, SequenceConfig};
 use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
 use crate::data::table::Row;
-use crate::examples::{Example, Target};
+use crate::examples::{ClassTargets, Classes, Example, Target};
 use crate::metrics::confusion::Confusion;
 use crate::metrics::multi_label::MultiLabel;
 use crate::metrics::regression::Correlation;
@@ -153,21 +152,17 @@ impl SequenceTask {
                 targets.of([self.number_of(label, &record.origin)?])
             }
             (Kind::Labels { .. }, Gold::Labels(given)) => {
-                let mut values = vec![0.0; self.labels.len()];
-                for label in given {
-                    values[self.number_of(label, &record.origin)?] = 1.0;
-                }
-                Target {
-                    weight: values.len() as f64,
-                    values,
-                    classes: Vec::new(),
+                let places = given
+                    .iter()
+                    .map(|label| self.number_of(label, &record.origin));
+                let scores = self.labels.len();
+                Target::Ones {
+                    places: places.collect::<Result<_>>()?,
+                    scores,
+                    weight: scores as f64,
                 }
             }
-            (Kind::Number, Gold::Number(number)) => Target {
-                values: vec![*number as f32],
-                weight: 1.0,
-                classes: Vec::new(),
-            },
+            (Kind::Number, Gold::Number(number)) => Target::Number(*number as f32),
             _ => unreachable!("records are read with the task's own configuration"),
         }))
     }
@@ -245,7 +240,7 @@ impl Task for SequenceTask {
                 help: "give data with at least two labels, or check task.label".into(),
             });
         }
-        not_too_many(&labels, "task.label")?;
+        labels.not_too_many("task.label")?;
         let mut counts = vec![0; labels.len()];
         for label in names.iter().filter_map(|name| labels.get(name)) {
             counts[label] += 1;
@@ -263,7 +258,7 @@ impl Task for SequenceTask {
             problem: format!("the model's labels: {problem}"),
             help: "mend id2label in its config.json".into(),
         })?;
-        enough_outputs(&labels, least_labels(&config.answer))?;
+        labels.enough(least_labels(&config.answer))?;
         if config.answer == SequenceAnswer::Regression && labels.len() > 1 {
             return Err(Error::Usage {
                 problem: format!("the model has {} outputs, a number is one", labels.len()),

@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
 use super::sequence::{class_report, listed};
-use super::targets::{ClassTargets, Classes, enough_outputs, not_too_many};
 use super::windows::word_windows;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::{Scheme, TokensConfig};
@@ -22,7 +21,7 @@ use crate::data::conll::{Columns, looks_like_columns, sentences};
 use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
 use crate::data::table::{Row, TableFormat};
-use crate::examples::{Example, Sequence};
+use crate::examples::{ClassTargets, Classes, Example, Sequence};
 use crate::metrics::confusion::Confusion;
 use crate::metrics::entities::{EntityScores, Span, TagStyle, spans};
 use crate::model::{HeadKind, LossKind};
@@ -276,7 +275,7 @@ impl Task for TokenTask {
                 help: "give data with at least two, or check task.tag_column".into(),
             });
         }
-        not_too_many(&labels, "task.tag_column")?;
+        labels.not_too_many("task.tag_column")?;
         let mut counts = vec![0; labels.len()];
         for tag in tags().filter_map(|tag| labels.get(tag)) {
             counts[tag] += 1;
@@ -290,7 +289,7 @@ impl Task for TokenTask {
             problem: format!("the model's labels: {problem}"),
             help: "mend id2label in its config.json".into(),
         })?;
-        enough_outputs(&labels, 1)?;
+        labels.enough(1)?;
         let counts = vec![0; labels.len()];
         let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
         Self::new(labels, targets, config.scheme)

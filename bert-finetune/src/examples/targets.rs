@@ -1,48 +1,80 @@
-//! Classes as targets of the loss: one-hot, weighed, smoothed.
+//! What the head should say of an example.
+
+use std::sync::Arc;
 
 use bert_core::error::{ConfigProblem, Error, Result};
 
 use crate::config::ClassWeights;
-use crate::data::labels::Labels;
-use crate::examples::Target;
 
-/// Targets and the confusion matrix have a place for each label, or each two: of more labels than this the column is some
-/// other one.
-const MOST_LABELS: usize = 10_000;
-
-/// Refuses labels that are too many to be labels.
-///
-/// # Errors
-/// [`Error::Usage`], with the key that says where they stand.
-pub fn not_too_many(labels: &Labels, key: &str) -> Result<()> {
-    if labels.len() <= MOST_LABELS {
-        return Ok(());
-    }
-    Err(Error::Usage {
-        problem: format!(
-            "the training data have {} different labels, more than {MOST_LABELS}",
-            labels.len()
-        ),
-        help: format!("check {key}: it should name the column of the labels"),
-    })
+/// Targets in the shape of an example's scores. What is right is kept; the values, of which there may be thousands a row,
+/// are made for a batch at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A class for each row.
+    Classes {
+        /// The right ones.
+        right: Vec<u32>,
+        /// What each class weighs.
+        of: ClassTargets,
+    },
+    /// 1 at some places, 0 at the others.
+    Ones {
+        /// The places among the scores, row by row.
+        places: Vec<usize>,
+        /// How many scores there are.
+        scores: usize,
+        /// What the sum of the losses is divided by in a mean over the example alone.
+        weight: f64,
+    },
+    /// A number.
+    Number(f32),
 }
 
-/// Refuses a head with fewer outputs than the task needs.
-///
-/// # Errors
-/// [`Error::Usage`].
-pub fn enough_outputs(labels: &Labels, least: usize) -> Result<()> {
-    if labels.len() >= least {
-        return Ok(());
+impl Target {
+    /// What the sum of the example's losses is divided by in a mean over it alone.
+    pub fn weight(&self) -> f64 {
+        match self {
+            Self::Classes { right, of } => {
+                right.iter().map(|&class| of.weights[class as usize]).sum()
+            }
+            Self::Ones { weight, .. } => *weight,
+            Self::Number(_) => 1.0,
+        }
     }
-    Err(Error::Usage {
-        problem: format!(
-            "the model's classifier has {} named outputs, the task takes at least {least}",
-            labels.len()
-        ),
-        help: "give a model that was fine-tuned for this task, or mend id2label in its config.json"
-            .into(),
-    })
+
+    /// The right class of each row, where one is right.
+    pub fn classes(&self) -> &[u32] {
+        match self {
+            Self::Classes { right, .. } => right,
+            Self::Ones { .. } | Self::Number(_) => &[],
+        }
+    }
+
+    /// Appends a value for each score, row by row.
+    pub fn append_to(&self, values: &mut Vec<f32>) {
+        match self {
+            Self::Classes { right, of } => {
+                for &class in right {
+                    of.append_to(values, class as usize);
+                }
+            }
+            Self::Ones { places, scores, .. } => {
+                let first = values.len();
+                values.resize(first + scores, 0.0);
+                for place in places {
+                    values[first + place] = 1.0;
+                }
+            }
+            Self::Number(number) => values.push(*number),
+        }
+    }
+
+    /// A value for each score, row by row.
+    pub fn values(&self) -> Vec<f32> {
+        let mut values = Vec::new();
+        self.append_to(&mut values);
+        values
+    }
 }
 
 /// How classes become targets.
@@ -65,7 +97,7 @@ impl Classes {
 /// What each class of a task weighs, and the smoothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassTargets {
-    weights: Vec<f64>,
+    weights: Arc<[f64]>,
     smoothing: f64,
 }
 
@@ -102,7 +134,7 @@ impl ClassTargets {
             }
         };
         Ok(Self {
-            weights,
+            weights: weights.into(),
             smoothing: classes.label_smoothing,
         })
     }
@@ -112,23 +144,17 @@ impl ClassTargets {
     /// With weights `w` and smoothing `s`, class `c` of a row whose right class is `y` has
     /// `(1 - s) w_y [c = y] + s w_c / classes`, and the row weighs `w_y`, as in PyTorch's `CrossEntropyLoss`.
     pub fn of(&self, classes: impl IntoIterator<Item = usize>) -> Target {
-        let count = self.weights.len();
-        let mut target = Target {
-            values: Vec::new(),
-            weight: 0.0,
-            classes: Vec::new(),
-        };
-        for right in classes {
-            let spread = self.smoothing / count as f64;
-            target
-                .values
-                .extend(self.weights.iter().map(|w| (spread * w) as f32));
-            let own = target.values.len() - count + right;
-            target.values[own] += ((1.0 - self.smoothing) * self.weights[right]) as f32;
-            target.weight += self.weights[right];
-            target.classes.push(right as u32);
+        Target::Classes {
+            right: classes.into_iter().map(|class| class as u32).collect(),
+            of: self.clone(),
         }
-        target
+    }
+
+    fn append_to(&self, values: &mut Vec<f32>, right: usize) {
+        let spread = self.smoothing / self.weights.len() as f64;
+        let first = values.len();
+        values.extend(self.weights.iter().map(|w| (spread * w) as f32));
+        values[first + right] += ((1.0 - self.smoothing) * self.weights[right]) as f32;
     }
 }
 
@@ -149,10 +175,10 @@ mod tests {
         };
         let targets = ClassTargets::new(&classes, &names(), &[6, 3, 1]).unwrap();
         let weights = [10.0 / 18.0, 10.0 / 9.0, 10.0 / 3.0];
-        assert_eq!(targets.weights, weights);
+        assert_eq!(*targets.weights, weights);
         let target = targets.of([2, 0]);
-        assert_eq!(target.weight, weights[2] + weights[0]);
-        assert_eq!(target.classes, [2, 0]);
+        assert_eq!(target.weight(), weights[2] + weights[0]);
+        assert_eq!(target.classes(), [2, 0]);
     }
 
     #[test]
@@ -163,10 +189,11 @@ mod tests {
         };
         let targets = ClassTargets::new(&classes, &names(), &[1, 1, 1]).unwrap();
         let target = targets.of([1]);
-        for (value, expected) in target.values.iter().zip([0.1, 0.2 + 1.4, 0.1]) {
-            assert!((value - expected).abs() < 1e-6, "{:?}", target.values);
+        let values = target.values();
+        for (value, expected) in values.iter().zip([0.1, 0.2 + 1.4, 0.1]) {
+            assert!((value - expected).abs() < 1e-6, "{values:?}");
         }
-        assert_eq!(target.weight, 2.0);
+        assert_eq!((values.len(), target.weight()), (3, 2.0));
     }
 
     #[test]
@@ -177,17 +204,5 @@ mod tests {
         };
         let error = ClassTargets::new(&classes, &names(), &[1, 1, 1]).unwrap_err();
         assert!(error.to_string().contains("\"d\", only a, b, c"), "{error}");
-    }
-
-    #[test]
-    fn as_many_labels_as_rows_are_refused_with_the_key_of_their_column() {
-        let labels = |count: usize| {
-            let names = (0..count).map(|label| label.to_string());
-            Labels::from_names(names.collect()).unwrap()
-        };
-        assert!(not_too_many(&labels(10_000), "task.label").is_ok());
-        let error = not_too_many(&labels(10_001), "task.label").unwrap_err();
-        assert!(error.to_string().contains("10001 different"), "{error}");
-        assert!(error.help().unwrap().contains("task.label"));
     }
 }
