@@ -83,12 +83,17 @@ impl<T: Task> Job for Evaluation<'_, T> {
         let model = self.opened.load::<B, T>(&self.task, &device)?;
         let encoder = self.opened.encoder();
         let pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
+        let pools = pools.with_progress();
+        let progress = pools.progress();
         let mut measured = Measured::new(&self.task);
         let mut bad = BadRowCount::new(self.policy);
         for pool in pools {
             let scores = pool.scores(&model, self.batch_tokens);
             let rows = pool.rows.into_iter();
-            let usable = rows.filter_map(|row| bad.take(row).transpose());
+            let usable = rows.filter_map(|row| match row {
+                Ok(row) => Some(Ok(row)),
+                unusable => progress.suspend(|| bad.take(unusable)).transpose(),
+            });
             measured.add(&usable.collect::<Result<Vec<_>>>()?, &scores);
         }
         let skipped = bad.finish()?;

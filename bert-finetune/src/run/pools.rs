@@ -1,7 +1,10 @@
 //! A stream of rows, computed as many at a time as make full batches of like lengths.
 
+use std::time::Duration;
+
 use bert_core::error::Result;
 use bert_core::ops::BertBackend;
+use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::scores::{Row, Scores, sorted_batches};
@@ -23,6 +26,7 @@ pub(super) struct Pools<'a, T: Task> {
     records: Records<T::Record>,
     batch_tokens: usize,
     rows: usize,
+    progress: ProgressBar,
 }
 
 impl<'a, T: Task> Pools<'a, T> {
@@ -38,12 +42,32 @@ impl<'a, T: Task> Pools<'a, T> {
             records,
             batch_tokens,
             rows: POOLED_ROWS,
+            progress: ProgressBar::hidden(),
         }
     }
 
+    /// With the count of examples so far on standard error, where that is a terminal.
+    pub(super) fn with_progress(mut self) -> Self {
+        let progress = ProgressBar::new_spinner();
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {human_pos} examples  {per_sec}  {elapsed}")
+        {
+            progress.set_style(style);
+        }
+        progress.enable_steady_tick(Duration::from_millis(200));
+        self.progress = progress;
+        self
+    }
+
+    /// What shows the progress, to be suspended while something else is written.
+    pub(super) fn progress(&self) -> ProgressBar {
+        self.progress.clone()
+    }
+
     /// With each row by itself, answered before the next is read.
-    pub(super) fn one_by_one(self) -> Self {
-        Self { rows: 1, ..self }
+    pub(super) fn one_by_one(mut self) -> Self {
+        self.rows = 1;
+        self
     }
 }
 
@@ -52,6 +76,7 @@ pub(super) struct Pool<T: Task> {
     /// In order; those that cannot be used with the reason.
     pub(super) rows: Vec<Result<Row<T>>>,
     examples: Vec<Example>,
+    progress: ProgressBar,
 }
 
 impl<T: Task> Iterator for Pools<'_, T> {
@@ -61,6 +86,7 @@ impl<T: Task> Iterator for Pools<'_, T> {
         let mut pool = Pool {
             rows: Vec::new(),
             examples: Vec::new(),
+            progress: self.progress.clone(),
         };
         let (mut tokens, most) = (0, self.batch_tokens.saturating_mul(POOLED_BATCHES));
         while tokens < most && pool.rows.len() < self.rows {
@@ -95,6 +121,12 @@ impl<T: Task> Iterator for Pools<'_, T> {
     }
 }
 
+impl<T: Task> Drop for Pools<'_, T> {
+    fn drop(&mut self) {
+        self.progress.finish_and_clear();
+    }
+}
+
 impl<T: Task> Pool<T> {
     pub(super) fn scores<B: BertBackend>(
         &self,
@@ -103,6 +135,7 @@ impl<T: Task> Pool<T> {
     ) -> Scores {
         let batches = sorted_batches(&self.examples, batch_tokens).map(|batch| {
             let outputs = model.outputs(&batch);
+            self.progress.inc(batch.examples().len() as u64);
             (batch, outputs)
         });
         Scores::gather(self.examples.len(), batches)

@@ -31,6 +31,8 @@ pub(super) fn predict(
         tell!("a text a line, or a row of JSON; Ctrl-D ends");
     }
     let as_json = args.json || output.is_some() || !std::io::stdout().is_terminal();
+    let output = output.filter(|path| *path != Path::new("-"));
+    let on_terminal = output.is_none() && std::io::stdout().is_terminal();
     with_task!(&opened.settings.task, (T, config) => {
         let task = T::of_head(config, &opened.head)?;
         let records = T::read(config, input, false)?;
@@ -53,16 +55,18 @@ pub(super) fn predict(
                 task,
                 records,
                 one_by_one: stream,
+                // Beside the answers themselves there is no place for it.
+                shows_progress: !stream && !on_terminal,
                 batch_tokens: args.batch_tokens,
                 take,
             };
             run_on(&backend, answers)
         };
         match output {
-            Some(path) if path != Path::new("-") => write_atomically_with(path, |file| {
+            Some(path) => write_atomically_with(path, |file| {
                 job(&mut |line| writeln!(file, "{line}").map_err(Error::io("write", path)))
             }),
-            _ => job(&mut say),
+            None => job(&mut say),
         }
     })
 }
@@ -72,6 +76,7 @@ struct Answers<'a, T: Task, F> {
     task: T,
     records: Records<T::Record>,
     one_by_one: bool,
+    shows_progress: bool,
     batch_tokens: usize,
     take: F,
 }
@@ -85,6 +90,9 @@ impl<T: Task, F: FnMut(Result<Answer>) -> Result<()> + Send> Job for Answers<'_,
         let mut pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
         if self.one_by_one {
             pools = pools.one_by_one();
+        }
+        if self.shows_progress {
+            pools = pools.with_progress();
         }
         for pool in pools {
             let scores = pool.scores(&model, self.batch_tokens);
