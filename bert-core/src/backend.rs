@@ -30,6 +30,22 @@ pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
     }
 }
 
+/// Whether jobs can be done on the configured backend: for refusing it before work that comes first.
+///
+/// # Errors
+/// [`Error::Backend`] as [`run_on`].
+pub fn check(config: &BackendConfig) -> Result<()> {
+    struct Nothing;
+    impl Job for Nothing {
+        type Output = ();
+
+        fn run<B: BertAutodiffBackend>(self, _: B::Device) -> Result<()> {
+            Ok(())
+        }
+    }
+    run_on(config, Nothing)
+}
+
 #[cfg(feature = "ndarray")]
 fn run_ndarray<J: Job>(compute: Compute, job: J) -> Result<J::Output> {
     use burn_autodiff::Autodiff;

@@ -7,8 +7,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::builder::RangedU64ValueParser;
-use clap::{Args, ValueEnum};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, ValueEnum};
+use log::LevelFilter;
 use serde_json::{Value, json};
 
 use crate::config::{
@@ -42,7 +44,14 @@ impl ConfigArgs {
     /// # Errors
     /// [`Error::Io`], or [`Error::Config`] with every problem.
     pub fn load<T: FromSection>(&self) -> Result<T> {
-        let mut value = read_value(&self.config)?;
+        let value = read_value(&self.config);
+        let mut value = value.map_err(|error| match error {
+            Error::Io { ref source, .. } => {
+                let problem = format!("{error}: {source}");
+                usage(problem, "name a file like those in configs/")
+            }
+            other => other,
+        })?;
         apply_overrides(&mut value, &self.overrides)?;
         let BackendArgs { backend, compute } = &self.backend;
         set_backend(&mut value, backend.as_deref(), compute.as_deref());
@@ -158,6 +167,34 @@ impl From<DashboardArg> for Dashboard {
             DashboardArg::None => Self::None,
         }
     }
+}
+
+/// Reads how much is logged.
+pub fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
+    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
+        .try_map(|level| level.parse::<LevelFilter>())
+}
+
+/// Reads the command line. Where there is nothing to do but to end, with which code: help was printed, or what is wrong,
+/// in one line as every error.
+pub fn parse<C: Parser>() -> std::result::Result<C, ExitCode> {
+    C::try_parse().map_err(|error| {
+        if !error.use_stderr()
+            || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+        let text = error.render().to_string();
+        let problem = text.split("\nUsage:").next().unwrap_or_default();
+        let problem = problem
+            .split("\nFor more information")
+            .next()
+            .unwrap_or_default();
+        let words: Vec<&str> = problem.split_whitespace().collect();
+        tell!("{}; --help says more", words.join(" "));
+        ExitCode::from(2)
+    })
 }
 
 /// Ends a program: 0, or the error in one line with its causes and what to do, and [`Error::exit_code`].

@@ -150,14 +150,20 @@ impl Error {
                 std::io::ErrorKind::NotFound => "check the path".into(),
                 std::io::ErrorKind::PermissionDenied => "check the permissions".into(),
                 std::io::ErrorKind::StorageFull => "free some disk space".into(),
-                _ => return None,
+                std::io::ErrorKind::IsADirectory => "name a file in it".into(),
+                _ => "check the path, and that its disk is sound".into(),
             }),
+            Self::Config { problems, .. } if problems.iter().all(|p| p.key.is_empty()) => {
+                Some("mend the file".into())
+            }
             Self::Config { .. } => Some("every key is described in configs/README.md".into()),
             Self::Data { help, .. }
             | Self::Weights { help, .. }
             | Self::Backend { help, .. }
             | Self::Usage { help, .. } => Some(help.clone()),
-            Self::Tokenizer { .. } => None,
+            Self::Tokenizer { .. } => Some(
+                "check that tokenizer.json or vocab.txt is a WordPiece vocabulary as transformers saves it".into(),
+            ),
             Self::NonFinite {
                 saved,
                 last_checkpoint,

@@ -203,19 +203,16 @@ impl FromSection for ModelSource {
 
 impl FromSection for DataConfig {
     fn from_section(section: &mut Section) -> Self {
-        let sample = section.path_if_any("sample");
+        const BESIDE: &str = "cannot stand beside sample, which has files of its own: remove one \
+                              (--set data='{\"train\": …}' replaces the whole object)";
+        let sample = section.optional_name("sample");
         let file = match (&sample, section.has("train")) {
             (Some(_), false) => section.path_if_any("train"),
             _ => Some(section.path("train")),
         };
         let train = match (sample, file) {
             (Some(name), given) => {
-                section.check(
-                    given.is_none(),
-                    "train",
-                    "cannot stand beside sample, which has files of its own: remove one",
-                );
-                let name = name.display().to_string();
+                section.check(given.is_none(), "train", BESIDE);
                 section.check(
                     LABELLED.contains(&name.as_str()),
                     "sample",
@@ -229,11 +226,7 @@ impl FromSection for DataConfig {
         let valid = section.optional_path("valid");
         let test = section.optional_path("test");
         for (key, given) in [("valid", &valid), ("test", &test)] {
-            section.check(
-                !is_sample || given.is_none(),
-                key,
-                "cannot stand beside sample, which has files of its own: remove one",
-            );
+            section.check(!is_sample || given.is_none(), key, BESIDE);
         }
         Self {
             train,

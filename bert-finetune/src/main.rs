@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 bert_core::use_jemalloc!();
 
 fn main() -> ExitCode {
-    let cli = bert_finetune::cli::Cli::parse();
-    bert_core::command::end(bert_finetune::run::run(cli))
+    match bert_core::command::parse() {
+        Ok(cli) => bert_core::command::end(bert_finetune::run::run(cli)),
+        Err(code) => code,
+    }
 }

@@ -288,7 +288,7 @@ impl PretrainConfig {
 }
 
 /// The keys that size a model, beside which none but `config` may stand.
-const SIZES: [&str; 13] = [
+const SIZES: [&str; 14] = [
     "vocab_size",
     "hidden_size",
     "num_hidden_layers",
@@ -302,6 +302,7 @@ const SIZES: [&str; 13] = [
     "initializer_range",
     "layer_norm_eps",
     "pad_token_id",
+    "classifier_dropout",
 ];
 
 impl FromSection for ModelSource {
@@ -377,7 +378,13 @@ fn read_sizes(section: &mut Section, file: &Path, sizes: &mut Map<String, Value>
 impl Serialize for ModelSource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Sizes(sizes) => sizes.serialize(serializer),
+            Self::Sizes(sizes) => {
+                let mut value = serde_json::to_value(sizes).map_err(serde::ser::Error::custom)?;
+                if let (0, Value::Object(sizes)) = (sizes.vocab_size, &mut value) {
+                    sizes.shift_remove("vocab_size"); // the tokenizer's
+                }
+                value.serialize(serializer)
+            }
             Self::Directory(path) => {
                 let mut object = serializer.serialize_map(Some(1))?;
                 object.serialize_entry("path", path)?;

@@ -7,7 +7,7 @@ use bert_core::error::Result;
 use bert_core::model::BertForQuestionAnswering;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
-use bert_core::weights::ModelDirectory;
+use bert_core::weights::{ModelDirectory, Part};
 
 /// The longest answer.
 const MOST_TOKENS: usize = 30;
@@ -56,7 +56,7 @@ impl Job for Answer<'_> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<[f32; 2]>> {
         let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
         let model = BertForQuestionAnswering::new(&self.directory.config, &init);
-        let (model, _) = self.directory.load(model, &device)?;
+        let model = (self.directory).load_whole(model, &[Part::AnswerHead], &device)?;
         let batch = self.sequences.to_device(&device);
         // [tokens, 2]
         let scores = model.forward(&batch, &DropoutKey::inference());

@@ -6,7 +6,7 @@ use bert_core::error::Result;
 use bert_core::model::BertForMultipleChoice;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
-use bert_core::weights::ModelDirectory;
+use bert_core::weights::{ModelDirectory, Part};
 
 /// The program.
 ///
@@ -36,7 +36,8 @@ impl Job for Choose<'_> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f32>> {
         let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
         let model = BertForMultipleChoice::new(&self.directory.config, &init);
-        let (model, _) = self.directory.load(model, &device)?;
+        let model =
+            (self.directory).load_whole(model, &[Part::Pooler, Part::Classifier], &device)?;
         // Each choice makes a sequence with the question.
         let pairs = self.choices.iter();
         let pairs = pairs.map(|choice| (self.question, Some(choice.as_str())));

@@ -6,7 +6,7 @@ use bert_core::error::Result;
 use bert_core::model::BertForSequenceClassification;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
-use bert_core::weights::ModelDirectory;
+use bert_core::weights::{ModelDirectory, Part};
 use burn::tensor::activation::softmax;
 
 /// The program.
@@ -42,7 +42,8 @@ impl Job for Classify<'_> {
         let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
         let labels = self.directory.head()?.labels.len().max(2);
         let model = BertForSequenceClassification::new(&self.directory.config, labels, &init);
-        let (model, _) = self.directory.load(model, &device)?;
+        let model =
+            (self.directory).load_whole(model, &[Part::Pooler, Part::Classifier], &device)?;
 
         let texts = self.texts.iter().map(|text| (text.as_str(), None));
         let batch = pack(self.directory, texts)?.to_device(&device);

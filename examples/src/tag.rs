@@ -7,7 +7,7 @@ use bert_core::error::Result;
 use bert_core::model::BertForTokenClassification;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
-use bert_core::weights::ModelDirectory;
+use bert_core::weights::{ModelDirectory, Part};
 
 /// The program.
 ///
@@ -16,8 +16,9 @@ use bert_core::weights::ModelDirectory;
 pub fn run(arguments: &[String]) -> Result<()> {
     let directory = ModelDirectory::open(&arguments[0])?;
     let head = directory.head()?;
+    let most = directory.config.max_position_embeddings;
     for text in &arguments[1..] {
-        let encoding = directory.tokenizer.encode(text, None)?;
+        let encoding = directory.tokenizer.encode_truncated(text, None, most)?;
         // The tokens that begin a word, and where the word stands in the text.
         let (mut firsts, mut places) = (Vec::new(), Vec::<(usize, usize)>::new());
         for (token, word) in encoding.words.iter().enumerate() {
@@ -59,7 +60,7 @@ impl Job for Tag<'_> {
         let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
         let labels = self.directory.head()?.labels.len().max(2);
         let model = BertForTokenClassification::new(&self.directory.config, labels, &init);
-        let (model, _) = self.directory.load(model, &device)?;
+        let model = (self.directory).load_whole(model, &[Part::Classifier], &device)?;
 
         let batch = self.sequences.to_device(&device);
         let selection = Selection::new(self.firsts, &batch.sequences, &device);

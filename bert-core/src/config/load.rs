@@ -129,8 +129,9 @@ pub fn set_backend(value: &mut Value, kind: Option<&str>, compute: Option<&str>)
     let backend = config
         .entry("backend")
         .or_insert_with(|| serde_json::json!({"type": "ndarray"}));
+    let is = backend.get("type").map_or(Some("ndarray"), Value::as_str);
     if let Some(kind) = kind
-        && backend.get("type").and_then(Value::as_str) != Some(kind)
+        && is != Some(kind)
     {
         *backend = serde_json::json!({ "type": kind });
     }

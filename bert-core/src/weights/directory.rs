@@ -59,6 +59,23 @@ impl ModelDirectory {
         load_weights(&self.path, module, device)
     }
 
+    /// The same, where none of the given parts may be absent.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Weights`].
+    pub fn load_whole<B: Backend, M: Module<B>>(
+        &self,
+        module: M,
+        needed: &[Part],
+        device: &B::Device,
+    ) -> Result<M> {
+        let (module, loaded) = self.load(module, device)?;
+        for part in needed {
+            loaded.require(*part, &self.path)?;
+        }
+        Ok(module)
+    }
+
     /// The same, but the given parts keep their initial values, as heads for another task do.
     ///
     /// # Errors
@@ -129,7 +146,20 @@ pub fn read_config(directory: &Path) -> Result<BertConfig> {
             help: help.into(),
         });
     }
-    let config = BertConfig::from_hugging_face(&path.display().to_string(), read_value(&path)?)?;
+    let value = read_value(&path)?;
+    let config = BertConfig::from_hugging_face(&path.display().to_string(), value);
+    let config = config.map_err(|error| match error {
+        Error::Config { problems, .. } => {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Error::Weights {
+                path: path.clone(),
+                problem: problems.join("; "),
+                help: "give another model: this one is not BERT as Devlin et al. 2019 describe it"
+                    .into(),
+            }
+        }
+        other => other,
+    })?;
     if config.vocab_size == 0 {
         return Err(Error::Weights {
             path,

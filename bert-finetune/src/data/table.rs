@@ -81,7 +81,9 @@ impl Row {
         } else {
             (
                 format!("there is no {key_shown} among {}", listed(names())),
-                "name one of the fields that are there".into(),
+                "name one of those that are there: a key of task in the configuration, or with predict and evaluate --text, \
+                 --text-pair, --label or --set"
+                    .into(),
             )
         };
         Error::Data {

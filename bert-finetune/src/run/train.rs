@@ -5,7 +5,7 @@ mod job;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bert_core::backend::run_on;
+use bert_core::backend::{check, run_on};
 use bert_core::command::{ResumeArgs, log_to_run, remark_on, usage};
 use bert_core::config::BertConfig;
 use bert_core::error::{ConfigProblem, Error, Result};
@@ -46,6 +46,7 @@ pub(super) fn train(
 ) -> Result<()> {
     // Refused before the data are read, not after.
     let dashboard = dashboard.resolve()?;
+    check(&config.backend)?;
     let mut different = seeds.to_vec();
     different.sort_unstable();
     different.dedup();
@@ -206,7 +207,8 @@ impl Start<'_> {
         if valid.is_none() && chooses {
             return Err(usage(
                 "training.best_metric and early stopping choose by held-out rows, and there are none",
-                "give data.valid or data.valid_fraction, or set both to null",
+                "give data.valid or data.valid_fraction, or set training.best_metric and training.early_stopping_evaluations \
+                 to null",
             ));
         }
         let best = best_metric(&task, training.best_metric.as_deref())?;

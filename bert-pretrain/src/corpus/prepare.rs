@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bert_core::error::{Error, Result};
@@ -251,7 +251,14 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
         }
         Ok(())
     })?;
-    statistics.bad_lines = progress.reading.bad_lines.load(Ordering::Relaxed);
+    let reading = progress.reading.clone();
+    drop(progress);
+    statistics.bad_lines = reading.bad_lines.load(Ordering::Relaxed);
+    let first = reading.first_bad_lines.lock();
+    for line in &*first.unwrap_or_else(PoisonError::into_inner) {
+        log::info!("bad line: {line}");
+        tell!("bad line   {line}");
+    }
     statistics.tokens = token_counts.iter().sum();
     statistics.unknown = token_counts[tokenizer.special().unk as usize];
     check_enough(settings, &statistics, train.documents, valid.documents)?;

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bert_core::config::BadRows;
 use bert_core::error::{Error, Result};
@@ -89,6 +89,8 @@ pub struct Reading {
     pub bytes: AtomicU64,
     /// Lines left out because they could not be used.
     pub bad_lines: AtomicU64,
+    /// What is wrong with the first of them.
+    pub first_bad_lines: Mutex<Vec<String>>,
 }
 
 /// Calls `each` with every document of a corpus, in order, until it returns `false`.
@@ -304,7 +306,9 @@ impl Lines {
             return Err(error);
         }
         if self.reading.bad_lines.fetch_add(1, Ordering::Relaxed) < SHOWN_BAD_LINES {
-            log::warn!("left out: {error}");
+            let first = self.reading.first_bad_lines.lock();
+            let mut first = first.unwrap_or_else(PoisonError::into_inner);
+            first.push(error.to_string());
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ mod job;
 
 use std::path::Path;
 
-use bert_core::backend::run_on;
+use bert_core::backend::{check, run_on};
 use bert_core::command::{ResumeArgs, log_to_run, remark_on, say, usage};
 use bert_core::error::Result;
 use bert_core::tell;
@@ -40,6 +40,7 @@ pub(super) fn train(
 ) -> Result<()> {
     // Refused before the corpus is prepared, not after.
     let dashboard = dashboard.resolve()?;
+    check(&config.backend)?;
     let run = resume.open(&config.run_dir)?;
     let changes = run.changed_keys(config, &FREE_KEYS)?;
     resume.check(&run, &changes)?;
