@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -60,7 +61,7 @@ impl ConfigArgs {
 }
 
 /// The backend, overriding the configuration.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct BackendArgs {
     /// ndarray or wgpu
     #[arg(long, value_parser = ["ndarray", "wgpu"])]
@@ -199,8 +200,9 @@ pub fn parse<C: Parser>() -> std::result::Result<C, ExitCode> {
 
 /// Ends a program: 0, or the error in one line with its causes and what to do, and [`Error::exit_code`].
 pub fn end(result: Result<()>) -> ExitCode {
-    let Err(error) = result else {
-        return ExitCode::SUCCESS;
+    let error = match result {
+        Ok(()) | Err(Error::OutputClosed) => return ExitCode::SUCCESS,
+        Err(error) => error,
     };
     let mut line = format!("error: {error}");
     let mut source = error.source();
@@ -215,17 +217,39 @@ pub fn end(result: Result<()>) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-/// Sends what is logged to `writer`.
-pub fn log_to(writer: impl Write + Send + 'static, level: log::LevelFilter) {
-    // Installed twice only where a test runs two commands in one process.
-    let _ = simplelog::WriteLogger::init(level, simplelog::Config::default(), writer);
+/// Where what is logged goes: a command of several runs gives each its own.
+static LOG: Mutex<Option<Box<dyn Write + Send>>> = Mutex::new(None);
+
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match &mut *LOG.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(writer) => writer.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match &mut *LOG.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(writer) => writer.flush(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sends what is logged to `writer` from here on.
+pub fn log_to(writer: impl Write + Send + 'static, level: LevelFilter) {
+    *LOG.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(writer));
+    // The second time it is there, and has another writer now.
+    let _ = simplelog::WriteLogger::init(level, simplelog::Config::default(), Log);
 }
 
 /// Sends what is logged to the run's `experiment.log`.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn log_to_run(run_dir: &Path, level: log::LevelFilter) -> Result<()> {
+pub fn log_to_run(run_dir: &Path, level: LevelFilter) -> Result<()> {
     let path = run_dir.join("experiment.log");
     let file = OpenOptions::new().create(true).append(true).open(&path);
     log_to(file.map_err(Error::io("open", &path))?, level);
@@ -240,17 +264,15 @@ pub fn print(json: bool, value: &Value, readable: impl FnOnce() -> String) -> Re
     if json { say(value) } else { say(readable()) }
 }
 
-/// A line, or several, on standard output. A reader that has seen enough (`| head`) is no error.
+/// A line, or several, on standard output.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Io`], and [`Error::OutputClosed`] where its reader has seen enough (`| head`): there is nothing left to do then.
 pub fn say(text: impl Display) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::io("write to", "standard output")(error))
-        }
-        _ => Ok(()),
-    }
+    writeln!(std::io::stdout(), "{text}").map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Error::OutputClosed,
+        _ => Error::io("write to", "standard output")(error),
+    })
 }
 
 /// An error in what was asked for.

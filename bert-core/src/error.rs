@@ -122,6 +122,10 @@ pub enum Error {
         last_checkpoint: Option<PathBuf>,
     },
 
+    /// Nobody reads the output any more. Programs end with it as if all were done.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
+
     /// Something asked for that is not there to be had.
     #[error("{problem}")]
     Usage {
@@ -161,6 +165,7 @@ impl Error {
             | Self::Weights { help, .. }
             | Self::Backend { help, .. }
             | Self::Usage { help, .. } => Some(help.clone()),
+            Self::OutputClosed => None,
             Self::Tokenizer { .. } => Some(
                 "check that tokenizer.json or vocab.txt is a WordPiece vocabulary as transformers saves it".into(),
             ),

@@ -5,6 +5,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`error`], [`files`] | what can fail; files that are never half written |
+//! | [`console`] | what a user is told on standard error |
 //! | [`config`] | strict JSON configurations |
 //! | [`data`] | deterministic randomness, packed batches |
 //! | [`ops`] | the operations of BERT, each with its backward step |
@@ -16,7 +17,6 @@
 //! | [`train`] | the training loop in burn-train's learner, its checkpoints and its dashboard |
 //! | [`backend`] | from a configuration to a concrete backend |
 //! | `command` | what the programs' commands share; with the feature of that name |
-//! | [`console`] | what a user is told on standard error |
 //! | `allocator` | the global allocator's settings |
 //! | [`sample_data`] | the built-in corpus and labelled sets |
 

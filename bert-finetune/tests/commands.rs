@@ -154,7 +154,7 @@ fn what_is_asked_for_wrongly_is_said_with_what_to_do() {
             &["nowhere.csv", "check the path"],
         ),
         (
-            &["--set", "training.best_metric=f1"],
+            &["--set", "training.best_metric=f2"],
             2,
             &["training.best_metric", "f1_macro"],
         ),
@@ -421,6 +421,46 @@ fn classes_may_be_numbers_in_data_to_evaluate_on() {
 }
 
 #[test]
+fn several_labels_and_tags_may_be_numbers_too() {
+    let directory = directory();
+    let root = directory.path();
+    let evaluate = |data: &str| {
+        let output = run(root, &["evaluate", "--model", "run/model", "--data", data]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        rows(&output).remove(0)
+    };
+    let task = "task={\"type\": \"multi_label\", \"label\": \"label\"}";
+    let more = ["--set", task, "--set", "training.epochs=30"];
+    assert!(train(root, &more).status.success());
+    let numbered = ROWS.replace("yes,", "1,").replace("no,", "0,");
+    std::fs::write(root.join("n.csv"), numbered).unwrap();
+    assert_eq!(evaluate("n.csv"), evaluate("d.csv"));
+    assert_eq!(evaluate("n.csv")["subset_accuracy"], 1.0);
+    // Whether each label is one is not which ones are.
+    let hot = "{\"text\": \"the sun\", \"label\": [0.0, 1.0]}\n";
+    std::fs::write(root.join("hot.jsonl"), hot).unwrap();
+    let refusal = run(
+        root,
+        &["evaluate", "--model", "run/model", "--data", "hot.jsonl"],
+    );
+    refused(&refusal, 1, &["hot.jsonl:1", "each once"]);
+
+    std::fs::remove_dir_all(root.join("run")).unwrap();
+    // The name of a table, but no table.
+    let tagged = "the\tO\nsun\tB-X\n\nwe\tO\nwon\tB-X\n";
+    std::fs::write(root.join("d.tsv"), tagged).unwrap();
+    let data = "data={\"train\": \"d.tsv\", \"valid\": \"d.tsv\"}";
+    let task = "task={\"type\": \"tokens\"}";
+    let more = ["--set", task, "--set", data, "--set", "training.epochs=60"];
+    let output = train(root, &more);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let numbered = tagged.replace("B-X", "1").replace('O', "0");
+    std::fs::write(root.join("n.txt"), numbered).unwrap();
+    assert_eq!(evaluate("n.txt"), evaluate("d.tsv"));
+    assert_eq!(evaluate("n.txt")["entity_f1"], 1.0);
+}
+
+#[test]
 fn a_head_with_the_same_labels_is_taken_over_in_its_own_order() {
     let directory = directory();
     let root = directory.path();
@@ -475,6 +515,75 @@ fn a_tagger_takes_texts_as_well_as_columns() {
     assert_eq!(words("d.txt"), [2, 2]);
     std::fs::write(root.join("t.txt"), "the sun won\nwe won it\n").unwrap();
     assert_eq!(words("t.txt"), [3, 3]);
+}
+
+#[cfg(unix)]
+#[test]
+fn all_that_comes_through_a_pipe_is_tagged() {
+    let directory = directory();
+    let root = directory.path();
+    std::fs::write(root.join("d.txt"), "the O\nsun B-X\n").unwrap();
+    let data = "data={\"train\": \"d.txt\", \"valid_fraction\": 0}";
+    let task = "task={\"type\": \"tokens\"}";
+    let more = [
+        "--set",
+        task,
+        "--set",
+        data,
+        "--set",
+        "training.max_steps=1",
+    ];
+    assert!(train(root, &more).status.success());
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bert-finetune"))
+        .current_dir(root)
+        .args(["predict", "--model", "run/model", "--input", "/dev/stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // More than is looked at to tell columns from texts.
+    let sentences = 8000;
+    let mut input = program.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || {
+        let text = "the sun won\n".repeat(sentences);
+        input.write_all(text.as_bytes()).unwrap();
+    });
+    let output = program.wait_with_output().unwrap();
+    writing.join().unwrap();
+    assert_eq!(rows(&output).len(), sentences);
+}
+
+#[test]
+fn where_no_row_can_be_used_nothing_is_trained() {
+    let directory = directory();
+    let root = directory.path();
+    std::fs::write(root.join("other.csv"), "label,text\nmaybe,well\n").unwrap();
+    let skip = [
+        "--set",
+        "data.bad_rows=skip",
+        "--set",
+        "data.valid=other.csv",
+    ];
+    let output = train(root, &skip);
+    refused(&output, 1, &["other.csv", "no rows that can be used"]);
+    assert!(!root.join("run/checkpoints").exists());
+}
+
+#[test]
+fn each_seed_has_a_log_of_its_own() {
+    let directory = directory();
+    let root = directory.path();
+    assert!(train(root, &["--seeds", "1,2"]).status.success());
+    for seed in [1, 2] {
+        let log = root.join(format!("run/seed-{seed}/experiment.log"));
+        let log = std::fs::read_to_string(log).unwrap();
+        let checkpoints = log.lines().filter(|line| line.contains("checkpoint "));
+        let own = format!("run/seed-{seed}/checkpoints");
+        assert!(
+            checkpoints.clone().count() > 0 && checkpoints.clone().all(|line| line.contains(&own)),
+            "{log}"
+        );
+    }
 }
 
 /// Writes a model directory's classifier anew, with zeros in these shapes.
@@ -646,6 +755,6 @@ fn what_is_there_is_not_written_over() {
     );
     let output_of_another = root.join("run/.answers.jsonl.123.tmp");
     std::fs::write(&output_of_another, "half").unwrap();
-    train(root, &[]);
+    refused(&train(root, &[]), 2, &["run already holds a run"]);
     assert!(output_of_another.exists());
 }

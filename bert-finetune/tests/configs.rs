@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bert_core::config::{from_value, load, write_resolved};
+use bert_core::command::{BackendArgs, ConfigArgs};
+use bert_core::config::{from_value, write_resolved};
+use bert_core::error::Error;
 use bert_core::sample_data::LABELLED;
 use bert_finetune::config::{DataSource, FinetuneConfig};
 use serde_json::{Value, json};
@@ -17,6 +19,16 @@ fn shipped() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
+}
+
+/// As the commands do.
+fn load(file: &Path) -> Result<FinetuneConfig, Error> {
+    let arguments = ConfigArgs {
+        config: file.to_path_buf(),
+        overrides: Vec::new(),
+        backend: BackendArgs::default(),
+    };
+    arguments.load()
 }
 
 fn valid(value: Value) -> FinetuneConfig {
@@ -34,10 +46,10 @@ fn every_shipped_configuration_is_valid_and_its_resolved_form_reads_back_the_sam
     let mut samples = BTreeSet::new();
     let mut tasks = BTreeSet::new();
     for file in shipped() {
-        let config: FinetuneConfig = load(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let config = load(&file).unwrap_or_else(|error| panic!("{error}"));
         let written = directory.path().join("config.json");
         write_resolved(&written, &config).unwrap();
-        let again: FinetuneConfig = load(&written, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let again = load(&written).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(config, again, "{}", file.display());
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         assert_eq!(config.run_dir, Path::new("runs").join(&name));

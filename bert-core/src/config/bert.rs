@@ -62,7 +62,7 @@ const ACTIVATIONS: [(&str, HiddenActivation); 4] = [
 
 impl FromSection for BertConfig {
     fn from_section(section: &mut Section) -> Self {
-        let hidden_size = section.required("hidden_size");
+        let (hidden_size, sound) = section.sound(|section| section.required("hidden_size"));
         let config = Self {
             vocab_size: section.or("vocab_size", 0),
             hidden_size,
@@ -88,7 +88,7 @@ impl FromSection for BertConfig {
         }
         let heads = config.num_attention_heads.max(1);
         section.check(
-            config.hidden_size.is_multiple_of(heads),
+            !sound || config.hidden_size.is_multiple_of(heads),
             "num_attention_heads",
             format!(
                 "{heads} heads do not divide hidden_size {}",
@@ -106,9 +106,9 @@ impl FromSection for BertConfig {
             "must be above 0",
         );
         section.check(
-            config.layer_norm_eps > 0.0,
+            config.layer_norm_eps as f32 >= f32::MIN_POSITIVE,
             "layer_norm_eps",
-            "must be above 0",
+            "must be above 0, and a normal number in f32 (from 1.2e-38)",
         );
         config
     }

@@ -19,16 +19,6 @@ use crate::files::write_atomically;
 /// takes up to eighty times its text.
 const LARGEST_FILE: u64 = 2 << 20;
 
-/// Reads a configuration file, applies `--set` overrides, parses and validates it.
-///
-/// # Errors
-/// [`Error::Io`] where the file cannot be read, [`Error::Config`] with every problem otherwise.
-pub fn load<T: FromSection>(path: &Path, overrides: &[String]) -> Result<T> {
-    let mut value = read_value(path)?;
-    apply_overrides(&mut value, overrides)?;
-    from_value(&path.display().to_string(), value)
-}
-
 /// Reads a JSON file; a key that stands twice in one object is an error.
 ///
 /// # Errors

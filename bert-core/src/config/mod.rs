@@ -11,7 +11,7 @@ mod section;
 pub use backend::{BackendConfig, Compute, WgpuDevice};
 pub use bad_rows::BadRows;
 pub use bert::{BertConfig, HiddenActivation};
-pub use load::{apply_overrides, from_value, load, read_value, set_backend, write_resolved};
+pub use load::{apply_overrides, from_value, read_value, set_backend, write_resolved};
 pub use non_finite::NonFinite;
 pub use optimizer::{AdamConfig, OptimizerConfig, ScheduleConfig};
 pub use section::{FromSection, FromValue, Problems, Section};

@@ -77,7 +77,11 @@ impl FromSection for OptimizerConfig {
             "weight_decay",
             "must be at least 0",
         );
-        section.check(adam.epsilon > 0.0, "epsilon", "must be above 0");
+        section.check(
+            adam.epsilon as f32 >= f32::MIN_POSITIVE,
+            "epsilon",
+            "must be above 0, and a normal number in f32 (from 1.2e-38)",
+        );
         if lamb {
             Self::Lamb(adam)
         } else {

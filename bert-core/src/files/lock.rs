@@ -72,7 +72,12 @@ fn open(path: &Path) -> Result<File> {
 
 /// A file system without locks is used without.
 fn unlockable(path: &Path, error: std::io::Error) -> Result<()> {
-    if error.kind() != std::io::ErrorKind::Unsupported {
+    // Network file systems without a lock service say so in a way of their own.
+    #[cfg(unix)]
+    let no_service = error.raw_os_error() == Some(libc::ENOLCK);
+    #[cfg(not(unix))]
+    let no_service = false;
+    if error.kind() != std::io::ErrorKind::Unsupported && !no_service {
         return Err(Error::io("lock", path)(error));
     }
     let path = path.display();

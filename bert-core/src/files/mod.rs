@@ -191,7 +191,10 @@ fn put(temporary: &Path, path: &Path) -> Result<()> {
     // Not every file system exchanges: the old one steps aside first, and comes back where this process dies between.
     let old = temporary.with_extension(&ASIDE[1..]);
     fs::rename(path, &old).map_err(Error::io("rename", path))?;
-    fs::rename(temporary, path).map_err(Error::io("rename", temporary))?;
+    fs::rename(temporary, path).map_err(|error| {
+        let _ = fs::rename(&old, path);
+        Error::io("rename", temporary)(error)
+    })?;
     fs::remove_dir_all(&old).map_err(Error::io("remove", &old))
 }
 

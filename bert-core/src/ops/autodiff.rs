@@ -39,6 +39,16 @@ macro_rules! so_far {
     };
 }
 
+/// Records an operation with what its backward step needs, where its input is tracked.
+macro_rules! record {
+    ($C:ty, $operation:expr, $nodes:expr, $saved:expr, $y:expr) => {
+        match $operation.prepare::<$C>($nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish($saved, $y),
+            OpsKind::UnTracked(prep) => prep.finish($y),
+        }
+    };
+}
+
 #[derive(Debug)]
 struct Linear;
 
@@ -203,10 +213,7 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         let nodes = in_order::<Self>(&x, &maps).map(|tensor| tensor.node.clone());
         let (y, saved) =
             KernelsOf::<B>::joint_linear_forward(x.primitive, primitives::<B, C>(maps));
-        match JointLinear.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(saved, y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        record!(C, JointLinear, nodes, saved, y)
     }
 
     fn bert_feed_forward(
@@ -249,18 +256,9 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         match residual_node {
             Some(residual_node) => {
                 let nodes = [x_node, residual_node, gamma_node, beta_node];
-                match AddLayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
-                    OpsKind::Tracked(prep) => prep.finish(saved, y),
-                    OpsKind::UnTracked(prep) => prep.finish(y),
-                }
+                record!(C, AddLayerNorm, nodes, saved, y)
             }
-            None => {
-                let nodes = [x_node, gamma_node, beta_node];
-                match LayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
-                    OpsKind::Tracked(prep) => prep.finish(saved, y),
-                    OpsKind::UnTracked(prep) => prep.finish(y),
-                }
-            }
+            None => record!(C, LayerNorm, [x_node, gamma_node, beta_node], saved, y),
         }
     }
 
@@ -277,14 +275,7 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
         };
         let (context, saved) =
             KernelsOf::<B>::attention_forward(tensors, sequences.each_ref(), args);
-        match Attention(args)
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((sequences, saved), context),
-            OpsKind::UnTracked(prep) => prep.finish(context),
-        }
+        record!(C, Attention(args), nodes, (sequences, saved), context)
     }
 
     fn bert_embed(
@@ -303,10 +294,7 @@ impl<B: BertBackend, C: CheckpointStrategy> BertBackend for Autodiff<B, C> {
             beta.primitive,
             args,
         );
-        match Embed.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(saved, y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        record!(C, Embed, nodes, saved, y)
     }
 
     fn bert_masked_lm_loss(

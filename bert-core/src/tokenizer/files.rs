@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use ahash::AHashMap;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::wordpiece::WordPiece;
@@ -14,7 +13,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, NormalizerWrapper, Tokenizer};
 
-use super::json::TokenizerJson;
+use super::json::{Added, TokenizerJson};
 use super::train::SPECIAL;
 use super::{BertTokenizer, failed, unusable};
 use crate::error::{Error, Result};
@@ -190,10 +189,8 @@ fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
         .build()
         .map_err(failed("build the WordPiece model"))?;
     let added = added_beside(path)?;
-    let contents = added
-        .values()
-        .map(|token| AddedToken::from(token.content.as_str(), token.special));
-    let tokenizer = assemble(model, &vocabulary, normalizer, contents.collect())?;
+    let tokens = added.values().map(Added::token).collect();
+    let tokenizer = assemble(model, &vocabulary, normalizer, tokens)?;
     check_ids(
         &tokenizer,
         added
@@ -202,14 +199,6 @@ fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
         path,
     )?;
     Ok(tokenizer)
-}
-
-/// A token that was added to a vocabulary.
-#[derive(Deserialize)]
-struct Added {
-    content: String,
-    #[serde(default)]
-    special: bool,
 }
 
 /// What `added_tokens.json` and `tokenizer_config.json` beside a `vocab.txt` add to it, by id, as older versions of
@@ -223,11 +212,8 @@ fn added_beside(path: &Path) -> Result<BTreeMap<u32, Added>> {
         let tokens: BTreeMap<String, u32> =
             serde_json::from_value(crate::config::read_value(&file)?)
                 .map_err(|error| unreadable(&file, error.to_string()))?;
-        let plain = |content| Added {
-            content,
-            special: false,
-        };
-        all.extend(tokens.into_iter().map(|(content, id)| (id, plain(content))));
+        let tokens = tokens.into_iter();
+        all.extend(tokens.map(|(content, id)| (id, Added::plain(content))));
     }
     let file = path.with_file_name("tokenizer_config.json");
     if file.is_file()

@@ -20,7 +20,7 @@ const LONGEST_WORD: usize = 1000;
 #[derive(Debug, Deserialize)]
 pub(super) struct TokenizerJson {
     #[serde(default)]
-    added_tokens: Vec<Added>,
+    added_tokens: Vec<Listed>,
     normalizer: Typed<Normalizer>,
     pre_tokenizer: Typed<Value>,
     post_processor: Option<Typed<Value>>,
@@ -37,19 +37,51 @@ struct Typed<T> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Added {
+struct Listed {
     id: u32,
-    content: String,
+    #[serde(flatten)]
+    token: Added,
+}
+
+/// A token that was added to a vocabulary.
+#[derive(Debug, Deserialize)]
+pub(super) struct Added {
+    pub(super) content: String,
     #[serde(default)]
     single_word: bool,
     #[serde(default)]
     lstrip: bool,
     #[serde(default)]
     rstrip: bool,
-    #[serde(default)]
-    normalized: bool,
+    normalized: Option<bool>,
     #[serde(default)]
     special: bool,
+}
+
+impl Added {
+    /// One that is found as it stands in a text, like a word.
+    pub(super) fn plain(content: String) -> Self {
+        Self {
+            content,
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: None,
+            special: false,
+        }
+    }
+
+    /// As the library has it.
+    pub(super) fn token(&self) -> AddedToken {
+        let token = AddedToken::from(self.content.as_str(), self.special)
+            .single_word(self.single_word)
+            .lstrip(self.lstrip)
+            .rstrip(self.rstrip);
+        match self.normalized {
+            Some(normalized) => token.normalized(normalized),
+            None => token,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,7 +177,7 @@ impl TokenizerJson {
     pub(super) fn added_ids(&self) -> Vec<(String, u32)> {
         let added = self.added_tokens.iter();
         added
-            .map(|token| (token.content.clone(), token.id))
+            .map(|listed| (listed.token.content.clone(), listed.id))
             .collect()
     }
 
@@ -163,14 +195,8 @@ impl TokenizerJson {
             .max_input_chars_per_word(longest)
             .build()
             .map_err(failed("build the WordPiece model"))?;
-        self.added_tokens.sort_by_key(|token| token.id);
-        let added = self.added_tokens.into_iter().map(|token| {
-            AddedToken::from(token.content, token.special)
-                .single_word(token.single_word)
-                .lstrip(token.lstrip)
-                .rstrip(token.rstrip)
-                .normalized(token.normalized)
-        });
+        self.added_tokens.sort_by_key(|listed| listed.id);
+        let added = self.added_tokens.iter().map(|listed| listed.token.token());
         Ok((wordpiece, vocabulary, added.collect()))
     }
 }

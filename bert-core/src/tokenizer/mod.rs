@@ -7,13 +7,13 @@ mod json;
 mod train;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokenizers::Tokenizer;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::utils::truncation::TruncationDirection;
+use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 use crate::error::{Error, Result};
 use cut::{Cutter, longest_first};
@@ -60,9 +60,14 @@ pub struct BertTokenizer {
     /// Tokens by id.
     vocabulary: Arc<[String]>,
     cutter: Arc<Cutter>,
+    /// Whether a token has white space inside.
+    has_spaced_tokens: bool,
     /// Tells this tokenizer from every other of the process; clones share it, as they share everything.
     instance: u64,
 }
+
+/// What ends a stretch.
+const STRETCH_ENDS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// A stretch between white space of at most so many bytes is remembered whole: it is a word or two and likely to come
 /// again. A longer one is an address, or a sentence of a script without spaces, and likely never does.
@@ -100,11 +105,14 @@ impl BertTokenizer {
             mask: id("[MASK]")?,
         };
         let normalizer = files::bert_normalizer(&tokenizer)?;
+        let is_spaced = |token: &AddedToken| token.content.contains(STRETCH_ENDS);
+        let has_spaced_tokens = tokenizer.get_added_tokens_decoder().values().any(is_spaced);
         static INSTANCES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
             instance: INSTANCES.fetch_add(1, Ordering::Relaxed) + 1,
             special,
             cutter: Arc::new(Cutter::new(&tokenizer, normalizer)),
+            has_spaced_tokens,
             normalizer,
             vocabulary: entries.into_iter().map(|(token, _)| token).collect(),
             tokenizer: Arc::new(tokenizer),
@@ -155,7 +163,17 @@ impl BertTokenizer {
 
     /// Changes whenever ids would.
     pub fn fingerprint(&self) -> u64 {
-        let text = format!("{}\n{:?}", self.vocabulary.join("\n"), self.normalizer);
+        let longest_word = match self.tokenizer.get_model() {
+            ModelWrapper::WordPiece(model) => model.max_input_chars_per_word,
+            _ => unreachable!("a BERT tokenizer is made of WordPiece"),
+        };
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let added: BTreeMap<_, _> = added.iter().collect();
+        let text = format!(
+            "{}\n{:?} {longest_word} {added:?}",
+            self.vocabulary.join("\n"),
+            self.normalizer
+        );
         xxhash_rust::xxh3::xxh3_64(text.as_bytes())
     }
 
@@ -167,15 +185,17 @@ impl BertTokenizer {
     /// # Errors
     /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
     pub fn append_ids(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        if self.has_spaced_tokens {
+            let encoding = self.tokenizer.encode_fast(text, false);
+            ids.extend_from_slice(encoding.map_err(failed("encode a text"))?.get_ids());
+            return Ok(());
+        }
         CACHE.with_borrow_mut(|(owner, cache)| {
             if *owner != self.instance {
                 *owner = self.instance;
                 cache.clear();
             }
-            for word in text
-                .split([' ', '\t', '\n', '\r'])
-                .filter(|word| !word.is_empty())
-            {
+            for word in text.split(STRETCH_ENDS).filter(|word| !word.is_empty()) {
                 if let Some(known) = cache.get(word) {
                     ids.extend_from_slice(known);
                     continue;
@@ -272,16 +292,6 @@ impl BertTokenizer {
             // It has words that the normaliser leaves nothing of, or that are one added token together.
             words = words.saturating_mul(4).max(1);
         }
-    }
-
-    /// Ids as text, pieces joined, special tokens left out.
-    ///
-    /// # Errors
-    /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
-    pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer
-            .decode(ids, true)
-            .map_err(failed("decode ids"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::module::AutodiffModule;
@@ -114,7 +115,7 @@ impl<B: Backend, T: Send + 'static> DataLoader<B, T> for BatchLoader<T> {
         // Two batches ahead hide their making; the order is that of the source, whatever the timing.
         let (sender, receiver) = sync_channel(2);
         let source = self.source.clone();
-        std::thread::spawn(move || {
+        let maker = std::thread::spawn(move || {
             for batch in source() {
                 if sender.send(batch).is_err() {
                     return; // the loop has ended
@@ -123,6 +124,7 @@ impl<B: Backend, T: Send + 'static> DataLoader<B, T> for BatchLoader<T> {
         });
         Box::new(Ahead {
             receiver: receiver.into_iter(),
+            maker: Some(maker),
             done: 0,
             items: self.items,
         })
@@ -150,6 +152,7 @@ impl<B: Backend, T: Send + 'static> DataLoader<B, T> for BatchLoader<T> {
 
 struct Ahead<T> {
     receiver: std::sync::mpsc::IntoIter<T>,
+    maker: Option<JoinHandle<()>>,
     done: usize,
     items: usize,
 }
@@ -159,7 +162,14 @@ impl<T> Iterator for Ahead<T> {
 
     fn next(&mut self) -> Option<T> {
         self.done += 1;
-        self.receiver.next()
+        let next = self.receiver.next();
+        if next.is_none()
+            && let Some(Err(panic)) = self.maker.take().map(JoinHandle::join)
+        {
+            // It did not end: it broke off.
+            std::panic::resume_unwind(panic);
+        }
+        next
     }
 }
 

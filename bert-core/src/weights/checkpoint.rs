@@ -77,6 +77,7 @@ impl Checkpoint {
         } else {
             checkpoint.add(&path)?;
         }
+        checkpoint.rename_only_copies();
         Ok(checkpoint)
     }
 
@@ -157,18 +158,28 @@ impl Checkpoint {
                 continue;
             };
             match self.tensors.get(first) {
-                None => drop(self.tensors.insert(first.to_string(), copy)),
-                Some(tensor) if tensor.equals(&copy, second)? => {}
-                Some(_) => {
+                Some(tensor) if !tensor.equals(&copy, second)? => {
                     let problem = format!(
                         "{second} differs from {first}: models whose decoder is not tied to the word \
                          embeddings are not supported"
                     );
                     return Err(weights_error(&self.path, problem));
                 }
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Gives tied parameters that are there under their second names alone their first.
+    fn rename_only_copies(&mut self) {
+        for (second, first) in TIED {
+            if !self.tensors.contains_key(first)
+                && let Some(copy) = self.tensors.remove(second)
+            {
+                self.tensors.insert(first.to_string(), copy);
+            }
+        }
     }
 }
 

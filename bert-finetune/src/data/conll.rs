@@ -5,15 +5,14 @@
 //! have no tab, and say ` = ` or are one of CoNLL-U's `# newdoc` and `# newpar`. CoNLL-U's lines for
 //! several words together (`1-2`) are not known here and count as words.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 use std::path::Path;
 
 use super::lines::{Lines, content};
-use super::open::open;
 use bert_core::error::{Error, Result};
 
-/// So much of a file tells how it is written.
-const SNIFFED: u64 = 64 << 10;
+/// So many bytes of a file tell how it is written.
+pub const SNIFFED: usize = 64 << 10;
 
 /// One sentence that has at least one word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,30 +36,13 @@ pub struct Columns {
     pub tags_wanted: bool,
 }
 
-/// The sentences of a file, read as they are asked for. `-` is standard input.
-///
-/// # Errors
-///
-/// [`Error::Io`] where the file cannot be opened or read.
-pub fn sentences(path: &Path, columns: Columns) -> Result<Sentences> {
-    Ok(Sentences::from_reader(path, columns, open(path)?))
-}
-
-/// Whether a file, whose tags may be missing, has a word a line rather than a text: all lines have the same columns, and
-/// that is one, or blank lines end sentences of several words, or the last column has nothing but tags of entities.
-///
-/// # Errors
-///
-/// [`Error::Io`] where the file cannot be opened or read.
-pub fn looks_like_columns(path: &Path) -> Result<bool> {
-    let mut start = Vec::new();
-    open(path)?
-        .take(SNIFFED)
-        .read_to_end(&mut start)
-        .map_err(Error::io("read", path))?;
-    let text = String::from_utf8_lossy(&start);
+/// Whether a file, whose tags may be missing, has a word a line rather than a text, by its first [`SNIFFED`] bytes: all
+/// lines have the same columns, and that is one, or blank lines end sentences of several words, or the last column has
+/// nothing but tags of entities.
+pub fn looks_like_columns(start: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(start);
     // A last line may be cut off.
-    let whole = match start.len() as u64 == SNIFFED {
+    let whole = match start.len() == SNIFFED {
         true => text.rsplit_once('\n').map_or("", |(whole, _)| whole),
         false => &text,
     };
@@ -73,7 +55,7 @@ pub fn looks_like_columns(path: &Path) -> Result<bool> {
         .map(|line| cells(line.trim_end()))
         .collect();
     let Some(width) = words.first().map(Vec::len) else {
-        return Ok(true);
+        return true;
     };
     let is_tag = |tag: &&str| {
         let marks = |(prefix, _)| ["B", "I", "E", "S", "L", "U"].contains(&prefix);
@@ -82,7 +64,7 @@ pub fn looks_like_columns(path: &Path) -> Result<bool> {
     let same = words.iter().all(|cells| cells.len() == width);
     let separated = sentences.len() > 1 && sentences.iter().any(|sentence| sentence.len() > 1);
     let tagged = || words.iter().all(|cells| cells.last().is_some_and(is_tag));
-    Ok(same && (width == 1 || separated || tagged()))
+    same && (width == 1 || separated || tagged())
 }
 
 /// The sentences of one input, in order. An [`Error::Data`] stands for one sentence, with the

@@ -1,5 +1,6 @@
 //! Rows of any file that people bring: tables, JSON Lines, plain text, or lines typed as one goes.
 
+use std::io::BufRead;
 use std::path::Path;
 
 use bert_core::error::Result;
@@ -21,11 +22,16 @@ pub fn read(path: &Path, text: &str) -> Result<Records<Row>> {
     if let Some(format) = TableFormat::of(path) {
         return Ok(Box::new(rows(path, format)?));
     }
-    Ok(Box::new(Texts {
-        lines: Lines::new(path, open(path)?),
+    Ok(texts(path, text, open(path)?))
+}
+
+/// The lines of an input that messages call by this path, as [`read`] reads them.
+pub fn texts(path: &Path, text: &str, input: Box<dyn BufRead + Send>) -> Records<Row> {
+    Box::new(Texts {
+        lines: Lines::new(path, input),
         text: text.to_string(),
         objects: path == Path::new("-"),
-    }))
+    })
 }
 
 /// Lines that are texts.

@@ -6,7 +6,7 @@ use bert_core::error::Error;
 
 use super::message::{nearest, quoted};
 
-/// A confusion matrix has a place for each two labels: of more labels than this the column is some other one.
+/// Of more labels than this the column is some other one.
 const MOST_LABELS: usize = 10_000;
 
 /// The prefixes of tags, in the order in which a span uses them.

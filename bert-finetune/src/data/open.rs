@@ -34,6 +34,22 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     }
 }
 
+/// The first bytes of an input, `most` where it has so many, and all of it to be read from there.
+///
+/// # Errors
+///
+/// [`Error::Io`] where they cannot be read.
+pub(crate) fn peek(
+    path: &Path,
+    mut input: Box<dyn BufRead + Send>,
+    most: usize,
+) -> Result<(Vec<u8>, Box<dyn BufRead + Send>)> {
+    let mut start = Vec::new();
+    let read = input.by_ref().take(most as u64).read_to_end(&mut start);
+    read.map_err(Error::io("read", path))?;
+    Ok((start.clone(), Box::new(Cursor::new(start).chain(input))))
+}
+
 /// The extension in lower case; of `x.csv.gz` it is `csv`. Empty where there is none.
 pub(crate) fn extension(path: &Path) -> String {
     if is_gzip(path) {

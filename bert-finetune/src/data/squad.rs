@@ -17,9 +17,9 @@ use bert_core::error::{Error, Result};
 /// One question about a context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Its line, counted from 1: that of its id, or of its text where the id is a number; none where
-    /// the file writes both with escapes.
-    pub line: Option<u64>,
+    /// Its line, counted from 1: that of its id, or of its text where the id is a number; where the file writes both with
+    /// escapes, that of a question before it.
+    pub line: u64,
     /// What predictions are named by; unlike that of any other question of the file.
     pub id: String,
     /// Its text.
@@ -49,22 +49,13 @@ impl Answer {
     }
 }
 
-/// What a file holds.
-#[derive(Debug)]
-pub struct SquadFile {
-    /// The questions that can be used, in the order of the file.
-    pub questions: Vec<Question>,
-    /// An [`Error::Data`] for each question left out.
-    pub problems: Vec<Error>,
-}
-
 /// The questions of a file, which is read whole, with their answers where these are wanted. `-` is standard input.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] where the file cannot be read, [`Error::Data`] where it is not JSON in the shape of
-/// SQuAD. Single questions that cannot be used are in [`SquadFile::problems`] instead.
-pub fn questions(path: &Path, answers: bool) -> Result<SquadFile> {
+/// SQuAD. In place of a single question that cannot be used there is an [`Error::Data`].
+pub fn questions(path: &Path, answers: bool) -> Result<Vec<Result<Question>>> {
     let mut bytes = Vec::new();
     let most = most_unpacked(path);
     open(path)?
@@ -158,9 +149,8 @@ impl fmt::Display for TextOrNumber<'_> {
 /// What is wrong with a question, and what can be done about it.
 type Fault = (String, String);
 
-fn checked(path: &Path, text: &str, file: RawFile<'_>, wanted: bool) -> SquadFile {
+fn checked(path: &Path, text: &str, file: RawFile<'_>, wanted: bool) -> Vec<Result<Question>> {
     let mut questions = Vec::new();
-    let mut problems = Vec::new();
     let mut seen = HashSet::new();
     let mut position = Position {
         text,
@@ -182,8 +172,8 @@ fn checked(path: &Path, text: &str, file: RawFile<'_>, wanted: bool) -> SquadFil
                     "give every question its own id".into(),
                 ))
             };
-            match answers {
-                Ok(answers) => questions.push(Question {
+            questions.push(match answers {
+                Ok(answers) => Ok(Question {
                     line,
                     id,
                     question: raw.question.into_owned(),
@@ -191,19 +181,16 @@ fn checked(path: &Path, text: &str, file: RawFile<'_>, wanted: bool) -> SquadFil
                     answers,
                     is_impossible: raw.is_impossible.unwrap_or(false),
                 }),
-                Err((problem, help)) => problems.push(Error::Data {
+                Err((problem, help)) => Err(Error::Data {
                     path: path.to_path_buf(),
-                    line,
+                    line: Some(line),
                     problem: format!("question {}: {problem}", quoted(&id)),
                     help,
                 }),
-            }
+            });
         }
     }
-    SquadFile {
-        questions,
-        problems,
-    }
+    questions
 }
 
 fn usable_answers(
@@ -283,20 +270,20 @@ struct Position<'a> {
 
 impl Position<'_> {
     /// A string without escapes is a part of the file's text, so that its address tells its place.
-    fn line_of(&mut self, raw: &RawQuestion<'_>) -> Option<u64> {
+    fn line_of(&mut self, raw: &RawQuestion<'_>) -> u64 {
         let part = match (&raw.id, &raw.question) {
             (TextOrNumber::Text(Cow::Borrowed(id)), _) => id,
             (_, Cow::Borrowed(question)) => question,
-            _ => return None,
+            _ => return self.line,
         };
-        let at = part
-            .as_ptr()
-            .addr()
-            .checked_sub(self.text.as_ptr().addr())?;
-        let passed = self.text.as_bytes().get(self.at..at)?;
-        self.line += line_feeds(passed);
-        self.at = at;
-        Some(self.line)
+        let begin = self.text.as_ptr().addr();
+        let passed = (part.as_ptr().addr().checked_sub(begin))
+            .and_then(|at| Some((at, self.text.as_bytes().get(self.at..at)?)));
+        if let Some((at, passed)) = passed {
+            self.line += line_feeds(passed);
+            self.at = at;
+        }
+        self.line
     }
 }
 

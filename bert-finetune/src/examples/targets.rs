@@ -139,6 +139,14 @@ impl ClassTargets {
         })
     }
 
+    /// For the same classes, each of which weighs 1, without smoothing.
+    pub fn plain(&self) -> Self {
+        Self {
+            weights: vec![1.0; self.weights.len()].into(),
+            smoothing: 0.0,
+        }
+    }
+
     /// The target of rows of these classes.
     ///
     /// With weights `w` and smoothing `s`, class `c` of a row whose right class is `y` has

@@ -1,21 +1,26 @@
 //! Single-label classification: every example has one gold class and one predicted class.
 //!
-//! Everything is computed from the confusion matrix, so that an evaluation of any size streams.
+//! Everything is computed from counts, so that an evaluation of any size streams.
 
 use super::{Counts, Scores, ratio};
 
-/// The confusion matrix: how often each gold class was predicted as each class.
+/// With more classes there is no matrix: it grows with their square, and nobody looks at it.
+const MOST_CONFUSED: usize = 256;
+
+/// How often each gold class was predicted as each class.
 #[derive(Debug, Clone)]
 pub struct Confusion {
+    classes: Vec<Counts>,
     /// `rows[gold][predicted]`.
-    rows: Vec<Vec<u64>>,
+    rows: Option<Vec<Vec<u64>>>,
 }
 
 impl Confusion {
-    /// An empty matrix over `labels` classes.
+    /// Nothing yet, of `labels` classes.
     pub fn new(labels: usize) -> Self {
         Self {
-            rows: vec![vec![0; labels]; labels],
+            classes: vec![Counts::default(); labels],
+            rows: (labels <= MOST_CONFUSED).then(|| vec![vec![0; labels]; labels]),
         }
     }
 
@@ -25,17 +30,24 @@ impl Confusion {
     ///
     /// Where a class is not below the number of labels, as indexing a slice does.
     pub fn add(&mut self, gold: usize, predicted: usize) {
-        self.rows[gold][predicted] += 1;
+        self.classes[gold].gold += 1;
+        self.classes[predicted].predicted += 1;
+        if gold == predicted {
+            self.classes[gold].true_positives += 1;
+        }
+        if let Some(rows) = &mut self.rows {
+            rows[gold][predicted] += 1;
+        }
     }
 
     /// How many examples were counted.
     pub fn total(&self) -> u64 {
-        self.rows.iter().flatten().sum()
+        self.classes.iter().map(|class| class.gold).sum()
     }
 
-    /// The counts as `rows[gold][predicted]`, scikit-learn's `confusion_matrix`.
-    pub fn rows(&self) -> Vec<Vec<u64>> {
-        self.rows.clone()
+    /// The counts as `rows[gold][predicted]`, scikit-learn's `confusion_matrix`; none of more than 256 classes.
+    pub fn rows(&self) -> Option<&[Vec<u64>]> {
+        self.rows.as_deref()
     }
 
     /// The fraction of the examples predicted as their gold class; 0 over no examples.
@@ -45,17 +57,17 @@ impl Confusion {
 
     /// The scores of every class, also of those that occur nowhere.
     pub fn per_class(&self) -> Vec<Scores> {
-        self.counts().into_iter().map(Counts::scores).collect()
+        self.classes.iter().copied().map(Counts::scores).collect()
     }
 
     /// The plain mean over the classes that occur in gold or in the predictions, which are those that
     /// scikit-learn's `f1_score(average="macro")` sees.
     pub fn macro_average(&self) -> Scores {
         let occurring: Vec<Scores> = self
-            .counts()
-            .into_iter()
+            .classes
+            .iter()
             .filter(|class| class.gold + class.predicted > 0)
-            .map(Counts::scores)
+            .map(|class| class.scores())
             .collect();
         Scores::macro_average(&occurring)
     }
@@ -67,7 +79,7 @@ impl Confusion {
 
     /// The scores of all classes' decisions together. With one label an example, all three are the accuracy.
     pub fn micro_average(&self) -> Scores {
-        Counts::micro_average(&self.counts())
+        Counts::micro_average(&self.classes)
     }
 
     /// The Matthews correlation coefficient in -1..1, for any number of classes (R_K of Gorodkin, 2004).
@@ -79,7 +91,7 @@ impl Confusion {
         let mut gold_predicted = 0;
         let mut gold_gold = 0;
         let mut predicted_predicted = 0;
-        for class in self.counts() {
+        for class in &self.classes {
             let (gold, predicted) = (i128::from(class.gold), i128::from(class.predicted));
             gold_predicted += gold * predicted;
             gold_gold += gold * gold;
@@ -96,19 +108,7 @@ impl Confusion {
     }
 
     fn correct(&self) -> u64 {
-        self.counts().iter().map(|class| class.true_positives).sum()
-    }
-
-    fn counts(&self) -> Vec<Counts> {
-        let mut counts = vec![Counts::default(); self.rows.len()];
-        for (gold, row) in self.rows.iter().enumerate() {
-            counts[gold].true_positives = row[gold];
-            counts[gold].gold = row.iter().sum();
-            for (class, &count) in counts.iter_mut().zip(row) {
-                class.predicted += count;
-            }
-        }
-        counts
+        self.classes.iter().map(|class| class.true_positives).sum()
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
                 confusion.add(gold, predicted);
             }
             assert_eq!(confusion.total(), case.gold.len() as u64);
-            assert_eq!(confusion.rows(), case.rows);
+            assert_eq!(confusion.rows(), Some(&*case.rows));
             assert_close(confusion.accuracy(), case.accuracy);
             assert_classes(&confusion.per_class(), &case.per_class);
             assert_scores(confusion.macro_average(), case.macro_average);
@@ -182,7 +182,13 @@ mod tests {
     #[test]
     fn matthews_is_exact_for_more_examples_than_a_float_can_square() {
         let mut confusion = Confusion::new(2);
-        confusion.rows = vec![vec![3_000_000_000, 0], vec![0, 5_000_000_000]];
+        for (class, count) in confusion
+            .classes
+            .iter_mut()
+            .zip([3_000_000_000, 5_000_000_000])
+        {
+            (class.gold, class.predicted, class.true_positives) = (count, count, count);
+        }
         assert_eq!(confusion.matthews(), 1.0);
     }
 

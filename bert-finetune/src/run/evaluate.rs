@@ -28,12 +28,9 @@ pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Re
     };
     let opened = FineTuned::open_as(args)?;
     let backend = args.backend.config()?;
-    let (report, skipped) = evaluate_file(&opened, data, &backend, args.batch_tokens, policy)?;
+    let report = evaluate_file(&opened, data, &backend, args.batch_tokens, policy)?;
     let mut value = report.metrics();
     value.extend(report.details.clone());
-    if skipped > 0 {
-        value.insert("skipped_rows".into(), json!(skipped));
-    }
     if args.json || !std::io::stdout().is_terminal() {
         say(Value::Object(value))
     } else {
@@ -41,15 +38,15 @@ pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Re
     }
 }
 
-/// The metrics of a fine-tuned model on a file, and how many of its rows were left out.
+/// The metrics of a fine-tuned model on a file; among the details how many of its rows were left out, and texts cut.
 pub(super) fn evaluate_file(
     opened: &FineTuned,
     data: &Path,
     backend: &BackendConfig,
     batch_tokens: usize,
     policy: BadRows,
-) -> Result<(Report, usize)> {
-    let (report, skipped) = with_task!(&opened.settings.task, (T, config) => {
+) -> Result<Report> {
+    let report = with_task!(&opened.settings.task, (T, config) => {
         let job = Evaluation {
             opened,
             task: T::of_head(config, &opened.head)?,
@@ -59,13 +56,10 @@ pub(super) fn evaluate_file(
         };
         run_on(backend, job)?
     });
-    match report {
-        Some(report) => Ok((report, skipped)),
-        None => Err(usage(
-            format!("{} has no rows to evaluate on", data.display()),
-            "give labelled rows",
-        )),
-    }
+    report.ok_or_else(|| {
+        let problem = format!("{} has no rows to evaluate on", data.display());
+        usage(problem, "give labelled rows")
+    })
 }
 
 struct Evaluation<'a, T: Task> {
@@ -77,7 +71,7 @@ struct Evaluation<'a, T: Task> {
 }
 
 impl<T: Task> Job for Evaluation<'_, T> {
-    type Output = (Option<Report>, usize);
+    type Output = Option<Report>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
         let model = self.opened.load::<B, T>(&self.task, &device)?;
@@ -100,6 +94,15 @@ impl<T: Task> Job for Evaluation<'_, T> {
         if let Some(remark) = measured.remark() {
             tell!("{remark}");
         }
-        Ok((measured.report(), skipped))
+        Ok(measured.report().map(|mut report| {
+            let counts = [
+                ("skipped_rows", skipped),
+                ("truncated_texts", encoder.truncated()),
+            ];
+            for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+                report.details.insert(name.into(), json!(count));
+            }
+            report
+        }))
     }
 }

@@ -33,7 +33,8 @@ impl Plan {
             let batches = batching.epoch(&lengths, epoch).len();
             ends.push(ends[ends.len() - 1] + batches);
         }
-        let steps_of = |batches: f64| (batches / training.accumulation as f64).ceil() as u64;
+        // A tenth of an epoch, three times, is a little more than three tenths to a computer.
+        let steps_of = |batches: f64| (batches / training.accumulation as f64 - 1e-6).ceil() as u64;
         let mut steps = steps_of(ends[ends.len() - 1] as f64);
         if let Some(most) = training.max_steps {
             steps = steps.min(most as u64);
@@ -41,7 +42,7 @@ impl Plan {
         // Not more than once a step.
         let least = training.epochs as f64 / steps_of(ends[ends.len() - 1] as f64).max(1) as f64;
         let every = training.evaluate_every_epochs.max(least);
-        let evaluations = (training.epochs as f64 / every).floor() as u64;
+        let evaluations = (training.epochs as f64 / every + 1e-6).floor() as u64;
         let at = |evaluation: u64| {
             let epochs = evaluation as f64 * every;
             let whole = (epochs.floor() as usize).min(ends.len() - 1);
@@ -99,5 +100,33 @@ impl Plan {
                 batches.map(move |(batch, after)| FinetuneBatch::new(&examples, &batch, after)),
             )
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bert_core::config::from_value;
+    use serde_json::json;
+
+    use super::*;
+    use crate::examples::Sequence;
+
+    #[test]
+    fn a_tenth_of_an_epoch_is_a_tenth_of_its_steps_each_time() {
+        let config = json!({
+            "model": {"path": "m"}, "data": {"sample": "sentiment"},
+            "training": {"epochs": 3, "evaluate_every_epochs": 0.1, "batch_tokens": 100, "max_seq_length": 10},
+        });
+        let config: FinetuneConfig = from_value("test", config).unwrap();
+        let example = Example {
+            sequences: vec![Sequence {
+                input_ids: vec![0; 10],
+                token_type_ids: vec![0; 10],
+            }],
+            ..Example::default()
+        };
+        let plan = Plan::new(&config, &vec![example; 100]);
+        assert_eq!(plan.steps, 30);
+        assert_eq!(plan.evaluate_at, (1..=30).collect::<Vec<_>>());
     }
 }

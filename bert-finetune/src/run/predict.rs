@@ -32,7 +32,6 @@ pub(super) fn predict(
     }
     let as_json = args.json || output.is_some() || !std::io::stdout().is_terminal();
     let output = output.filter(|path| *path != Path::new("-"));
-    let on_terminal = output.is_none() && std::io::stdout().is_terminal();
     with_task!(&opened.settings.task, (T, config) => {
         let task = T::of_head(config, &opened.head)?;
         let records = T::read(config, input, false)?;
@@ -55,8 +54,8 @@ pub(super) fn predict(
                 task,
                 records,
                 one_by_one: stream,
-                // Beside the answers themselves there is no place for it.
-                shows_progress: !stream && !on_terminal,
+                // Among answers on the same terminal there is no place for it.
+                shows_progress: output.is_some(),
                 batch_tokens: args.batch_tokens,
                 take,
             };

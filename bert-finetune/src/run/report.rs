@@ -9,8 +9,10 @@ pub(super) fn readable(report: &Report) -> String {
     let mut lines: Vec<String> = (report.values.iter())
         .map(|(name, value)| format!("{name:<18} {value:>9.4}"))
         .collect();
-    if let Some(rows) = report.details.get("rows") {
-        lines.push(format!("{:<18} {rows:>9}", "rows"));
+    for key in ["rows", "skipped_rows", "truncated_texts"] {
+        if let Some(count) = report.details.get(key) {
+            lines.push(format!("{key:<18} {count:>9}"));
+        }
     }
     for key in ["per_class", "per_type"] {
         let Some(Value::Object(classes)) = report.details.get(key) else {

@@ -117,9 +117,10 @@ pub(super) fn finish(
         let opened = FineTuned::open(&model)?;
         let batch_tokens = config.training.batch_tokens;
         let policy = config.data.bad_rows;
-        let (report, _) = evaluate_file(&opened, test, &config.backend, batch_tokens, policy)?;
+        let report = evaluate_file(&opened, test, &config.backend, batch_tokens, policy)?;
         text += &format!("\ntest rows\n{}\n", readable(&report));
         results.insert("test".into(), report.metrics().into());
+        results.insert("test_details".into(), report.details.into());
     }
     write_json(&path, &results)?;
     text += &format!("\nmodel       {shown}/model   (transformers: from_pretrained)\n");

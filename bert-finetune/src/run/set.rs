@@ -1,6 +1,6 @@
 //! A labelled file, read and encoded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::config::BadRows;
@@ -17,6 +17,7 @@ use crate::tasks::{Report, Task};
 /// The rows of a file.
 pub(super) struct Rows<T: Task> {
     pub(super) records: Vec<T::Record>,
+    path: PathBuf,
     bad: BadRowCount,
 }
 
@@ -30,14 +31,13 @@ impl<T: Task> Rows<T> {
         }
         if records.is_empty() {
             bad.finish()?;
-            return Err(Error::Data {
-                path: path.to_path_buf(),
-                line: None,
-                problem: "it has no rows that can be used".into(),
-                help: "give a file with labelled rows".into(),
-            });
+            return Err(no_rows(path));
         }
-        Ok(Self { records, bad })
+        Ok(Self {
+            records,
+            path: path.to_path_buf(),
+            bad,
+        })
     }
 
     /// Holds the rows of the second list out.
@@ -52,10 +52,12 @@ impl<T: Task> Rows<T> {
         }
         let train = Self {
             records: train,
+            path: self.path.clone(),
             bad: self.bad,
         };
         let valid = Self {
             records: valid,
+            path: self.path,
             bad: BadRowCount::new(policy),
         };
         (train, valid)
@@ -86,8 +88,20 @@ impl<T: Task> Rows<T> {
             });
         }
         set.skipped = self.bad.finish()?;
+        if set.rows.is_empty() {
+            return Err(no_rows(&self.path));
+        }
         set.truncated = encoder.truncated() - cut_before;
         Ok(set)
+    }
+}
+
+fn no_rows(path: &Path) -> Error {
+    Error::Data {
+        path: path.to_path_buf(),
+        line: None,
+        problem: "it has no rows that can be used".into(),
+        help: "give a file with labelled rows".into(),
     }
 }
 

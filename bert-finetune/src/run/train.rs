@@ -191,7 +191,7 @@ impl Start<'_> {
         let known = read_head(from)?.labels;
         let task = T::learn(of_task, &rows.records, classes, &known)?;
         // Held-out rows are measured as later with `evaluate`: class weights and smoothing are for training.
-        let plain = T::learn(of_task, &rows.records, Classes::PLAIN, &known)?;
+        let plain = task.plain();
         let (train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(of_task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
@@ -222,7 +222,7 @@ impl Start<'_> {
         }
         if let Some(path) = &self.files.test {
             // Its faults are found now and not after the training.
-            let test = Rows::read(of_task, path, data.bad_rows)?.encode(&task, &encoder)?;
+            let test = Rows::read(of_task, path, data.bad_rows)?.encode(&plain, &encoder)?;
             tell!("test       {}", test.summary());
         }
         let head = task.head();

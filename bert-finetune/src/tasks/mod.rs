@@ -68,6 +68,11 @@ pub trait Task: Clone + Send + Sync + 'static {
     /// Where they do not fit the task.
     fn of_head(config: &Self::Config, head: &Head) -> Result<Self>;
 
+    /// As it is measured: every class weighs the same, nothing is smoothed.
+    fn plain(&self) -> Self {
+        self.clone()
+    }
+
     /// A configuration with what was learnt in place of what was left open.
     fn resolve(&self, config: &Self::Config) -> Self::Config {
         config.clone()

@@ -121,7 +121,11 @@ impl QuestionTask {
         let tokens = &encoding.input_ids[inner.clone()];
         let places = encoding.offsets[inner].to_vec();
         let room = encoder.max_tokens.saturating_sub(query.len() + 3);
-        if room == 0 || tokens.is_empty() {
+        if tokens.is_empty() {
+            let help = "mend the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)";
+            return Err(record.origin.error("the context has no token", help));
+        }
+        if room == 0 {
             let help = "shorten the question, or raise training.max_seq_length";
             return Err(record
                 .origin
@@ -213,18 +217,15 @@ impl Task for QuestionTask {
     fn read(_: &QuestionsConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         let at: Arc<Path> = path.into();
         if crate::data::open::extension(path) == "json" {
-            let file = squad::questions(path, gold)?;
-            let problems = file.problems.into_iter().map(Err);
-            let questions = file.questions.into_iter();
-            let records = questions.map(move |question| {
-                let record = Record::of_squad(&at, question, gold);
+            let questions = squad::questions(path, gold)?.into_iter();
+            return Ok(Box::new(questions.map(move |question| {
+                let record = Record::of_squad(&at, question?, gold);
                 if gold && record.gold.is_none() {
                     let help = "give answers, or is_impossible";
                     return Err(record.origin.error("the question has no answers", help));
                 }
                 Ok(record)
-            });
-            return Ok(Box::new(problems.chain(records)));
+            })));
         }
         let rows = read(path, "question")?;
         Ok(Box::new(

@@ -2,6 +2,7 @@
 
 mod scorers;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,7 +87,9 @@ impl Record {
             gold_of(answer, value).ok_or_else(|| {
                 let expected = match answer {
                     SequenceAnswer::Classification => "a name",
-                    SequenceAnswer::MultiLabel { .. } => "an array of names, or names in a string",
+                    SequenceAnswer::MultiLabel { .. } => {
+                        "an array of names, each once, or such names in a string"
+                    }
                     SequenceAnswer::Regression => "a finite number",
                 };
                 origin.error(
@@ -106,15 +109,22 @@ impl Record {
 fn gold_of(answer: &SequenceAnswer, value: &Value) -> Option<Gold> {
     match answer {
         SequenceAnswer::Classification => row::label(value).map(Gold::Class),
-        SequenceAnswer::MultiLabel { separator, .. } => Some(Gold::Labels(match value {
-            Value::Array(values) => values.iter().map(row::label).collect::<Option<_>>()?,
-            Value::String(text) => {
-                let parts = text.split(separator.as_str()).map(str::trim);
-                let named = parts.filter(|part| !part.is_empty());
-                named.map(str::to_string).collect()
-            }
-            _ => return None,
-        })),
+        SequenceAnswer::MultiLabel { separator, .. } => {
+            let labels: Vec<String> = match value {
+                // `[1.0, 0.0]` says for each label whether it is one, not which.
+                Value::Array(values) if values.iter().any(Value::is_f64) => return None,
+                Value::Array(values) => values.iter().map(row::label).collect::<Option<_>>()?,
+                Value::String(text) => {
+                    let parts = text.split(separator.as_str()).map(str::trim);
+                    let named = parts.filter(|part| !part.is_empty());
+                    named.map(str::to_string).collect()
+                }
+                _ => return None,
+            };
+            let mut once = HashSet::new();
+            let all_once = labels.iter().all(|label| once.insert(label));
+            all_once.then_some(Gold::Labels(labels))
+        }
         SequenceAnswer::Regression => {
             let number = match value {
                 Value::String(text) => text.trim().parse().ok()?,
@@ -274,6 +284,14 @@ impl Task for SequenceTask {
         })
     }
 
+    fn plain(&self) -> Self {
+        let mut plain = self.clone();
+        if let Kind::Classes(targets) = &mut plain.kind {
+            *targets = targets.plain();
+        }
+        plain
+    }
+
     fn head(&self) -> Head {
         let problem_type = match self.kind {
             Kind::Classes(_) => ProblemType::SingleLabel,
@@ -358,9 +376,11 @@ impl Task for SequenceTask {
 
     fn metrics(&self) -> Vec<MetricInfo> {
         match self.kind {
-            Kind::Classes(_) => ["accuracy", "f1_macro", "f1_weighted", "matthews"]
-                .map(higher)
-                .to_vec(),
+            Kind::Classes(_) => {
+                let names = ["accuracy", "f1_macro", "f1_weighted", "matthews"];
+                let of_two = (self.labels.len() == 2).then_some("f1");
+                names.into_iter().chain(of_two).map(higher).collect()
+            }
             Kind::Labels { .. } => vec![
                 higher("f1_micro"),
                 higher("f1_macro"),

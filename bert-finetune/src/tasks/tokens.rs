@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bert_core::error::{Error, Result};
+use bert_core::tell;
 use bert_core::train::MetricInfo;
 use bert_core::weights::Head;
 use serde_json::{Map, Value, json};
@@ -17,10 +18,11 @@ use super::windows::word_windows;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::{Scheme, TokensConfig};
 use crate::data::characters::Characters;
-use crate::data::conll::{Columns, looks_like_columns, sentences};
-use crate::data::input::{Records, read};
+use crate::data::conll::{Columns, SNIFFED, Sentences, looks_like_columns};
+use crate::data::input::{Records, read, texts};
 use crate::data::labels::Labels;
-use crate::data::table::{Row, TableFormat};
+use crate::data::open::{open, peek};
+use crate::data::table::{Row, Rows, TableFormat};
 use crate::examples::{ClassTargets, Classes, Example, Sequence};
 use crate::metrics::confusion::Confusion;
 use crate::metrics::entities::{EntityScores, Span, TagStyle, spans};
@@ -152,6 +154,16 @@ impl Record {
     }
 }
 
+/// Whether a column of a table is called as plain text is.
+fn has_header(start: &[u8]) -> bool {
+    let header = start
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let mut names = header.trim_ascii_end().split(|byte| *byte == b'\t');
+    names.any(|name| name == TEXT.as_bytes())
+}
+
 impl TokenTask {
     /// # Errors
     /// [`Error::Usage`] where most tags, but not all, mark entities: one that does not is a slip, and would make a type of
@@ -231,19 +243,35 @@ impl Task for TokenTask {
             ..
         } = config.clone();
         let at: Arc<Path> = path.into();
-        let as_rows = TableFormat::of(path).is_some() || path == Path::new("-");
-        if as_rows || (!gold && !looks_like_columns(path)?) {
-            let rows = read(path, TEXT)?;
-            return Ok(Box::new(rows.map(move |row| {
-                Record::from_row(&at, &row?, &words, &tags, gold)
-            })));
+        let of_rows = |rows: Records<Row>| -> Records<Record> {
+            let (at, words, tags) = (at.clone(), words.clone(), tags.clone());
+            Box::new(rows.map(move |row| Record::from_row(&at, &row?, &words, &tags, gold)))
+        };
+        let format = TableFormat::of(path);
+        if matches!(format, Some(TableFormat::JsonLines | TableFormat::Csv))
+            || path == Path::new("-")
+        {
+            return Ok(of_rows(read(path, TEXT)?));
+        }
+        let (start, input) = peek(path, open(path)?, SNIFFED)?;
+        match format {
+            // Words and tags are often in a file of the name of a table, whose cells are no arrays of them.
+            Some(format) if !gold && has_header(&start) => {
+                let rows = Rows::from_reader(path, format, input)?;
+                return Ok(of_rows(Box::new(rows)));
+            }
+            None if !gold && !looks_like_columns(&start) => {
+                return Ok(of_rows(texts(path, TEXT, input)));
+            }
+            _ => {}
         }
         let columns = Columns {
             word: word_column,
             tag: tag_column,
             tags_wanted: gold,
         };
-        Ok(Box::new(sentences(path, columns)?.map(move |sentence| {
+        let sentences = Sentences::from_reader(path, columns, input);
+        Ok(Box::new(sentences.map(move |sentence| {
             let sentence = sentence?;
             Ok(Record {
                 origin: Origin {
@@ -276,6 +304,15 @@ impl Task for TokenTask {
             });
         }
         labels.not_too_many("task.tag_column")?;
+        if labels
+            .names()
+            .iter()
+            .all(|name| name.parse::<u64>().is_ok())
+        {
+            tell!(
+                "           the tags are numbers: words are scored, not entities, which take names such as B-PER"
+            );
+        }
         let mut counts = vec![0; labels.len()];
         for tag in tags().filter_map(|tag| labels.get(tag)) {
             counts[tag] += 1;
@@ -290,9 +327,17 @@ impl Task for TokenTask {
             help: "mend id2label in its config.json".into(),
         })?;
         labels.enough(1)?;
+        let labels = labels.or_numbers();
         let counts = vec![0; labels.len()];
         let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
         Self::new(labels, targets, config.scheme)
+    }
+
+    fn plain(&self) -> Self {
+        Self {
+            targets: self.targets.plain(),
+            ..self.clone()
+        }
     }
 
     fn head(&self) -> Head {
@@ -464,16 +509,19 @@ struct TagScorer {
 impl Scorer<TokenTask> for TagScorer {
     fn add(&mut self, record: &Record, _: &Places, scores: &[Vec<f32>]) {
         let Some(gold) = &record.gold else { return };
+        let labels = &self.task.labels;
         let predicted: Vec<&str> = self.task.tags(scores).iter().map(|(tag, _)| *tag).collect();
-        if let Some(style) = self.task.style {
-            self.entities
-                .add(&spans(gold, style), &spans(&predicted, style));
-        }
-        for (gold, predicted) in gold.iter().zip(predicted) {
-            let numbers = (self.task.labels.get(gold), self.task.labels.get(predicted));
-            if let (Some(gold), Some(predicted)) = numbers {
+        for (gold, predicted) in gold.iter().zip(&predicted) {
+            if let (Some(gold), Some(predicted)) = (labels.get(gold), labels.get(predicted)) {
                 self.words.add(gold, predicted);
             }
+        }
+        if let Some(style) = self.task.style {
+            // Tags may be given by their numbers.
+            let name = |tag: &String| labels.get(tag).and_then(|number| labels.name(number));
+            let gold: Vec<&str> = gold.iter().filter_map(name).collect();
+            let (gold, predicted) = (spans(&gold, style), spans(&predicted, style));
+            self.entities.add(&gold, &predicted);
         }
     }
 

@@ -163,9 +163,10 @@ fn learn_tokenizer(settings: &Settings<'_>) -> Result<BertTokenizer> {
         }
         Ok(())
     })?;
+    let bad_lines = progress.reading.bad_lines.load(Ordering::Relaxed);
     drop(progress);
     if counts.is_empty() {
-        return Err(empty_corpus());
+        return Err(empty_corpus(bad_lines));
     }
     BertTokenizer::train(&counts, vocab_size, min_frequency, limit_alphabet)
 }
@@ -288,7 +289,7 @@ fn check_enough(
     valid: u64,
 ) -> Result<()> {
     if statistics.documents == statistics.empty {
-        return Err(empty_corpus());
+        return Err(empty_corpus(statistics.bad_lines));
     }
     let least = if settings.needs_two_documents { 2 } else { 1 };
     let (trained, held_out) = (settings.valid_fraction < 1.0, settings.valid_fraction > 0.0);
@@ -310,9 +311,13 @@ fn check_enough(
     })
 }
 
-fn empty_corpus() -> Error {
+fn empty_corpus(bad_lines: u64) -> Error {
+    let but = match bad_lines {
+        0 => String::new(),
+        lines => format!(" but in {lines} lines that were left out"),
+    };
     Error::Usage {
-        problem: "the corpus is empty: no document has a word in it".into(),
+        problem: format!("the corpus is empty: no document has a word in it{but}"),
         help: "check corpus.paths, and corpus.field for JSON Lines".into(),
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn bench(
         ));
     }
     let tokens = lengths.iter().map(|batch| batch.iter().sum());
-    check_memory(backend, &config, tokens.max().unwrap_or(0))?;
+    check_memory(backend, &config, tokens.max().unwrap_or(0), 0)?;
     let batches: Vec<PretrainingBatch> = lengths
         .iter()
         .enumerate()

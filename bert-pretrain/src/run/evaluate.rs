@@ -7,6 +7,7 @@ use bert_core::command::{print, usage};
 use bert_core::config::BertConfig;
 use bert_core::error::Result;
 use bert_core::ops::BertAutodiffBackend;
+use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::{StepMetrics, TaskBatch};
 use bert_core::weights::Part;
 use burn_train::InferenceStep;
@@ -25,6 +26,8 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
     config.tokenizer = TokenizerConfig::Load {
         path: model.to_path_buf(),
     };
+    // Found not to fit before the corpus is prepared, not after.
+    sizes(&config, &BertTokenizer::load(model)?)?;
     let prepared = crate::corpus::prepare(Settings::from(&config))?;
     let sizes = sizes(&config, &prepared.tokenizer)?;
     let vocabulary = Vocabulary::of(&prepared.tokenizer)?;

@@ -57,6 +57,9 @@ pub(super) fn train(
         own_tokenizer = tokenizer_of(checkpoint, config, &changes)?;
         settings.tokenizer = &own_tokenizer;
     }
+    if let TokenizerConfig::Load { path } = settings.tokenizer {
+        sizes(config, &BertTokenizer::load(path)?)?;
+    }
     let prepared = crate::corpus::prepare(settings)?;
     tell!("{}", data::summary(&prepared));
     let statistics = &prepared.statistics;
@@ -66,6 +69,13 @@ pub(super) fn train(
         log::warn!("{problem}");
         tell!("           {problem}");
     }
+    let (training, tokens) = (&config.training, statistics.tokens.max(1));
+    let seen = training.steps as f64 * (training.accumulation * training.batch_tokens) as f64;
+    tell!(
+        "training   {} steps, some {:.1} passes over the corpus",
+        training.steps,
+        seen / tokens as f64
+    );
     let model_config = sizes(config, &prepared.tokenizer)?;
     let recipe = Recipe::new(config, prepared.fingerprint.clone());
     resume.check(&run, &run.changed_data(&recipe.data)?)?;

@@ -147,7 +147,7 @@ fn product<'a>(a: ArrayView2<'a, f32>, b: ArrayView2<'a, f32>) -> Product<'a> {
 
 /// Blocks of queries, the more the fewer keys there are.
 fn blocks(queries: usize, keys: usize) -> impl Iterator<Item = Range<usize>> {
-    let most = (SCORES / keys).max(1);
+    let most = (SCORES / keys.max(1)).max(1);
     (0..queries)
         .step_by(most)
         .map(move |start| start..(start + most).min(queries))

@@ -17,7 +17,7 @@ use crate::ops::MaskedLmOutput;
 
 /// Logits at a time, 32 MiB of them: enough rows for fast products, and their gradients of the embeddings are added up
 /// few times.
-const RUN_ELEMENTS: usize = 8 << 20;
+pub(super) const RUN_ELEMENTS: usize = 8 << 20;
 
 /// Rows of logits that one task turns into residuals.
 const TASK_ROWS: usize = 16;
@@ -71,26 +71,8 @@ fn of_run(hidden: ArrayView2<'_, f32>, words: &ArcArray2<f32>, bias: &[f32]) -> 
         )
 }
 
+/// With so many logits at a time.
 pub(super) fn forward(
-    hidden: NdArrayTensor,
-    word_embeddings: NdArrayTensor,
-    bias: NdArrayTensor,
-    labels: NdArrayTensor,
-    expected_grad: f32,
-) -> (MaskedLmOutput<NdArray32>, MaskedLmSaved) {
-    let run_elements = RUN_ELEMENTS;
-    forward_in_runs(
-        hidden,
-        word_embeddings,
-        bias,
-        labels,
-        expected_grad,
-        run_elements,
-    )
-}
-
-/// The same with another number of logits at a time.
-pub(super) fn forward_in_runs(
     hidden: NdArrayTensor,
     word_embeddings: NdArrayTensor,
     bias: NdArrayTensor,
@@ -120,6 +102,8 @@ pub(super) fn forward_in_runs(
         run_elements,
         Some(&mut gradients),
     );
+    // Of no masked token there was no run.
+    gradients.words.resize(vocabulary * width, 0.0);
     let saved = MaskedLmSaved {
         expected_grad,
         d_hidden: tensor(&[masked, width], gradients.hidden),
@@ -139,8 +123,9 @@ fn runs(
 ) -> MaskedLmOutput<NdArray32> {
     let (bias, labels) = (vector(bias), indices(labels));
     let ((masked, width), vocabulary) = (hidden.dim(), words.nrows());
-    let most = (run_elements / vocabulary).clamp(1, masked);
-    let run_rows = masked.div_ceil(masked.div_ceil(most));
+    let most = (run_elements / vocabulary).max(1);
+    let runs = masked.div_ceil(most).max(1);
+    let run_rows = masked.div_ceil(runs).max(1);
     let (mut loss_sum, mut correct) = (0.0_f64, 0_usize);
     let bias = elements(&bias);
     let precision = Precision::configured();

@@ -187,7 +187,14 @@ impl Kernels<NdArray32> for Fused {
         labels: NdArrayTensor,
         expected_grad: f64,
     ) -> (MaskedLmOutput<NdArray32>, MaskedLmSaved) {
-        masked_lm::forward(hidden, word_embeddings, bias, labels, expected_grad as f32)
+        masked_lm::forward(
+            hidden,
+            word_embeddings,
+            bias,
+            labels,
+            expected_grad as f32,
+            masked_lm::RUN_ELEMENTS,
+        )
     }
 
     fn masked_lm_backward(grad: NdArrayTensor, saved: MaskedLmSaved) -> [NdArrayTensor; 3] {

@@ -275,7 +275,7 @@ fn the_masked_lm_loss_in_one_run_and_in_several() {
     let grad = || tensor(&[1], vec![0.37]);
     // The gradient that comes, another, and one that leaves nothing to scale.
     for (rows, expected_grad) in [(masked, 0.37), (7, 0.37), (7, 1.5), (masked, 0.0)] {
-        let (output, saved) = super::masked_lm::forward_in_runs(
+        let (output, saved) = super::masked_lm::forward(
             hidden(),
             words(),
             bias(),
@@ -304,6 +304,27 @@ fn the_masked_lm_loss_in_one_run_and_in_several() {
             Fused::masked_lm_backward(grad(), saved),
             <Composed as Kernels<NdArray32>>::masked_lm_backward(grad(), expected_saved),
         );
+    }
+}
+
+#[test]
+fn of_no_masked_token_there_is_no_loss_and_no_gradient() {
+    let (vocabulary, width) = (211, 13);
+    let labels = ids::<NdArray32>(std::iter::empty(), &Device::default()).into_primitive();
+    let (output, saved) = Fused::masked_lm_forward(
+        tensor(&[0, width], Vec::new()),
+        random("words", &[vocabulary, width]),
+        random("bias", &[vocabulary]),
+        labels,
+        1.0,
+    );
+    assert_eq!(elements(&floats(output.loss_sum)), [0.0]);
+    let grads = Fused::masked_lm_backward(tensor(&[1], vec![1.0]), saved);
+    let [d_hidden, d_words, d_bias] = grads.map(floats);
+    assert_eq!(d_hidden.shape(), [0, width]);
+    assert_eq!(d_words.shape(), [vocabulary, width]);
+    for grads in [&d_words, &d_bias] {
+        assert!(elements(grads).iter().all(|grad| *grad == 0.0));
     }
 }
 

@@ -61,6 +61,40 @@ impl Scalars {
     }
 }
 
+/// Moves the moments of every element, and makes `of(old, u)` of its old value and its direction u.
+fn pass(
+    old: &[f32],
+    shape: &[usize],
+    grad: NdArrayTensor,
+    scalars: Scalars,
+    moments: Moments<NdArray32>,
+    of: impl Fn(f32, f32) -> f32 + Sync,
+) -> (Vec<f32>, Moments<NdArray32>) {
+    // The gradient's memory becomes the parameter's: burn-train's learner keeps the old parameter until all are new.
+    let mut new = into_elements(floats(grad));
+    let mut first = into_elements(floats(moments.first));
+    let mut second = into_elements(floats(moments.second));
+    new.par_chunks_mut(TASK)
+        .zip(old.par_chunks(TASK))
+        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
+        .for_each(|((new, old), (first, second))| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let pairs = new.iter_mut().zip(old);
+                    for ((new, &old), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
+                        *new = of(old, scalars.direction(old, *new, m, v));
+                    }
+                },
+            );
+        });
+    let moments = Moments {
+        first: tensor(shape, first),
+        second: tensor(shape, second),
+    };
+    (new, moments)
+}
+
 pub(super) fn adamw(
     parameter: NdArrayTensor,
     grad: NdArrayTensor,
@@ -69,33 +103,18 @@ pub(super) fn adamw(
     args: AdamArgs,
 ) -> (NdArrayTensor, Moments<NdArray32>) {
     let parameter = floats(parameter);
-    let shape = parameter.shape().to_vec();
-    let scalars = Scalars::new(args, grad_scale);
+    let (old, shape) = (elements(&parameter), parameter.shape());
     let learning_rate = args.learning_rate as f32;
-    // The gradient's memory becomes the parameter's: burn-train's learner keeps the old parameter until all are new.
-    let mut theta = into_elements(floats(grad));
-    let mut first = into_elements(floats(moments.first));
-    let mut second = into_elements(floats(moments.second));
-    theta
-        .par_chunks_mut(TASK)
-        .zip(elements(&parameter).par_chunks(TASK))
-        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
-        .for_each(|((theta, old), (first, second))| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let pairs = theta.iter_mut().zip(old);
-                    for ((theta, &old), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
-                        *theta = old - learning_rate * scalars.direction(old, *theta, m, v);
-                    }
-                },
-            );
-        });
-    let moments = Moments {
-        first: tensor(&shape, first),
-        second: tensor(&shape, second),
-    };
-    (tensor(&shape, theta), moments)
+    let (theta, moments) = pass(
+        old,
+        shape,
+        grad,
+        Scalars::new(args, grad_scale),
+        moments,
+        #[inline(always)]
+        |old, direction| old - learning_rate * direction,
+    );
+    (tensor(shape, theta), moments)
 }
 
 pub(super) fn lamb(
@@ -109,28 +128,17 @@ pub(super) fn lamb(
         return adamw(parameter, grad, grad_scale, moments, args);
     }
     let parameter = floats(parameter);
-    let shape = parameter.shape().to_vec();
-    let scalars = Scalars::new(args, grad_scale);
-    let old = elements(&parameter);
+    let (old, shape) = (elements(&parameter), parameter.shape());
     // First the direction, then the new parameter.
-    let mut theta = into_elements(floats(grad));
-    let mut first = into_elements(floats(moments.first));
-    let mut second = into_elements(floats(moments.second));
-    theta
-        .par_chunks_mut(TASK)
-        .zip(old.par_chunks(TASK))
-        .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
-        .for_each(|((direction, old), (first, second))| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let pairs = direction.iter_mut().zip(old);
-                    for ((direction, &old), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
-                        *direction = scalars.direction(old, *direction, m, v);
-                    }
-                },
-            );
-        });
+    let (mut theta, moments) = pass(
+        old,
+        shape,
+        grad,
+        Scalars::new(args, grad_scale),
+        moments,
+        #[inline(always)]
+        |_, direction| direction,
+    );
     let (parameter_norm, direction_norm) = (square(old).sqrt(), square(&theta).sqrt());
     let trust_ratio = if parameter_norm == 0.0 || direction_norm == 0.0 {
         1.0
@@ -144,11 +152,7 @@ pub(super) fn lamb(
             *theta = old - step * *theta;
         }
     });
-    let moments = Moments {
-        first: tensor(&shape, first),
-        second: tensor(&shape, second),
-    };
-    (tensor(&shape, theta), moments)
+    (tensor(shape, theta), moments)
 }
 
 pub(super) fn squared_norm(x: NdArrayTensor) -> NdArrayTensor {

@@ -4,6 +4,7 @@ use std::io::{Cursor, Write};
 use flate2::{Compression, write::GzEncoder};
 
 use super::*;
+use crate::data::open::open;
 
 const LAST: Columns = Columns {
     word: 0,
@@ -167,7 +168,9 @@ fn a_packed_file_with_a_byte_order_mark_is_read() {
     let mut encoder = GzEncoder::new(fs::File::create(&path).unwrap(), Compression::fast());
     encoder.write_all("\u{feff}é O\n".as_bytes()).unwrap();
     encoder.finish().unwrap();
-    let found: Vec<String> = sentences(&path, LAST).unwrap().map(shown).collect();
+    let found: Vec<String> = Sentences::from_reader(&path, LAST, open(&path).unwrap())
+        .map(shown)
+        .collect();
     assert_eq!(found, ["1: é | O"]);
 }
 
@@ -181,7 +184,7 @@ fn a_cut_gzip_file_is_an_io_error_and_not_a_shorter_sentence() {
         .unwrap();
     let packed = encoder.finish().unwrap();
     fs::write(&path, &packed[..packed.len() / 2]).unwrap();
-    let found: Vec<_> = sentences(&path, LAST).unwrap().collect();
+    let found: Vec<_> = Sentences::from_reader(&path, LAST, open(&path).unwrap()).collect();
     assert!(matches!(found[..], [Err(Error::Io { .. })]));
 }
 
@@ -193,12 +196,7 @@ fn sentences_can_be_read_on_another_thread() {
 
 #[test]
 fn columns_are_told_from_texts() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("f.txt");
-    let looks = |text: &str| {
-        std::fs::write(&path, text).unwrap();
-        looks_like_columns(&path).unwrap()
-    };
+    let looks = |text: &str| looks_like_columns(text.as_bytes());
     for columns in [
         "EU\nrejects\n\nPeter\n",
         "EU NNP B-ORG\nrejects VBZ O\n",

@@ -4,15 +4,31 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn read(text: impl AsRef<[u8]>) -> Result<SquadFile> {
+/// The questions that can be used, and what is wrong with the others.
+struct Read {
+    questions: Vec<Question>,
+    problems: Vec<Error>,
+}
+
+fn read(text: impl AsRef<[u8]>) -> Result<Read> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f.json");
     fs::write(&path, text).unwrap();
-    questions(&path, true)
+    let (mut usable, mut problems) = (Vec::new(), Vec::new());
+    for question in questions(&path, true)? {
+        match question {
+            Ok(question) => usable.push(question),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Ok(Read {
+        questions: usable,
+        problems,
+    })
 }
 
 /// A file with one paragraph.
-fn paragraph(context: &str, qas: Value) -> SquadFile {
+fn paragraph(context: &str, qas: Value) -> Read {
     let file = json!({"data": [{"paragraphs": [{"context": context, "qas": qas}]}]});
     read(file.to_string()).unwrap()
 }
@@ -47,7 +63,7 @@ fn both_versions_are_read_and_extra_keys_ignored() {
     let file = read(format!("\u{feff}{}", text.replace('\n', "\r\n"))).unwrap();
     assert!(file.problems.is_empty());
     let [a, b, c] = &file.questions[..] else {
-        panic!("{file:?}")
+        panic!("{:?}", file.questions)
     };
     assert_eq!(a.id, "a");
     assert_eq!(a.question, "Which river?");
@@ -62,11 +78,11 @@ fn both_versions_are_read_and_extra_keys_ignored() {
     assert!(b.is_impossible && b.answers.is_empty());
     assert_eq!(c.id, "7");
     assert!(c.answers.is_empty() && !c.is_impossible);
-    assert_eq!([a.line, b.line, c.line], [Some(6), Some(7), Some(10)]);
+    assert_eq!([a.line, b.line, c.line], [6, 7, 10]);
 }
 
 #[test]
-fn a_line_is_none_only_where_everything_is_escaped() {
+fn where_everything_is_escaped_the_line_is_that_of_a_question_before() {
     let text = r#"{"data": [{"paragraphs": [{"context": "c", "qas": [
 {"id": "\u0061", "question": "q\n"},
 {"id": "\u0062", "question": "q"},
@@ -77,7 +93,7 @@ fn a_line_is_none_only_where_everything_is_escaped() {
         .iter()
         .map(|question| question.line)
         .collect();
-    assert_eq!(lines, [None, Some(3), Some(4)]);
+    assert_eq!(lines, [1, 3, 4]);
 }
 
 #[test]
@@ -145,12 +161,23 @@ fn empty_questions_and_contexts_are_left_out() {
 fn of_two_questions_with_one_id_the_second_is_left_out_with_its_line() {
     let text = r#"{"data": [{"paragraphs": [{"context": "c", "qas": [
 {"id": "1", "question": "q"},
-{"id": 1, "question": "r"}]}]}]}"#;
+{"id": 1, "question": "r"},
+{"id": 2, "question": "s"}]}]}]}"#;
     let file = read(text).unwrap();
-    assert_eq!(file.questions.len(), 1);
+    assert_eq!(file.questions.len(), 2);
     let message = file.problems[0].to_string();
     let wanted = "f.json:3: question \"1\": another question has the same id";
     assert!(message.ends_with(wanted), "{message}");
+    // It stands where the question stood.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.json");
+    fs::write(&path, text).unwrap();
+    let usable: Vec<bool> = questions(&path, true)
+        .unwrap()
+        .iter()
+        .map(Result::is_ok)
+        .collect();
+    assert_eq!(usable, [true, false, true]);
 }
 
 #[test]
@@ -173,14 +200,14 @@ fn structural_errors_name_line_and_column() {
             ":2: expected a string or a number at column 10",
         ),
     ] {
-        let message = read(text).unwrap_err().to_string();
+        let message = read(text).map(|_| ()).unwrap_err().to_string();
         assert!(message.ends_with(wanted), "{message}");
     }
 }
 
 #[test]
 fn invalid_utf_8_is_an_error_with_its_line() {
-    let message = read(b"{\n\"\xff").unwrap_err().to_string();
+    let message = read(b"{\n\"\xff").map(|_| ()).unwrap_err().to_string();
     assert!(message.ends_with(":2: this is not UTF-8"), "{message}");
 }
 

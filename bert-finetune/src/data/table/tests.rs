@@ -205,10 +205,7 @@ fn a_missing_field_lists_those_there_and_the_nearest() {
     let error = row.missing(path, "lable");
     assert_eq!(error.to_string(), r#"f:1: "lable" is a number, not text"#);
     let error = row.missing(path, "premise");
-    assert_eq!(
-        error.help().unwrap(),
-        "name one of the fields that are there"
-    );
+    assert!(error.help().unwrap().starts_with("name one of those"));
 }
 
 #[test]

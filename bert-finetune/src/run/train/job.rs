@@ -59,6 +59,7 @@ impl<T: Task> Job for TrainJob<'_, T> {
             &config.backend,
             &self.sizes,
             training.batch_tokens.min(of_rows),
+            training.freeze_layers,
         )?;
         let model = self.model::<B>(&device)?;
         let layers = self.sizes.num_hidden_layers;

@@ -36,7 +36,7 @@ impl Record {
         Self {
             origin: Origin {
                 path: path.clone(),
-                line: question.line,
+                line: Some(question.line),
                 id: Some(question.id.into()),
             },
             asked: Asked::Text {

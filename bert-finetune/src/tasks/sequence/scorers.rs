@@ -8,9 +8,6 @@ use crate::metrics::multi_label::MultiLabel;
 use crate::metrics::regression::Correlation;
 use crate::tasks::{Report, Scorer, argmax};
 
-/// With more classes their confusion matrix is left out: it grows with their square, and nobody looks at it.
-const MOST_CONFUSED: usize = 256;
-
 pub(super) struct ClassScorer {
     pub(super) task: SequenceTask,
     pub(super) confusion: Confusion,
@@ -45,18 +42,19 @@ pub(in crate::tasks) fn class_report(confusion: &Confusion, names: &[String]) ->
     details.insert("averages".into(), averages);
     details.insert("per_class".into(), per_class.into());
     details.insert("labels".into(), json!(names));
-    if names.len() <= MOST_CONFUSED {
-        details.insert("confusion".into(), json!(confusion.rows()));
+    if let Some(rows) = confusion.rows() {
+        details.insert("confusion".into(), json!(rows));
     }
-    Report {
-        values: vec![
-            ("accuracy", confusion.accuracy()),
-            ("f1_macro", confusion.macro_average().f1),
-            ("f1_weighted", confusion.weighted_average().f1),
-            ("matthews", confusion.matthews()),
-        ],
-        details,
+    let mut values = vec![
+        ("accuracy", confusion.accuracy()),
+        ("f1_macro", confusion.macro_average().f1),
+        ("f1_weighted", confusion.weighted_average().f1),
+        ("matthews", confusion.matthews()),
+    ];
+    if let [_, second] = confusion.per_class()[..] {
+        values.push(("f1", second.f1));
     }
+    Report { values, details }
 }
 
 pub(super) struct LabelScorer {
@@ -70,8 +68,11 @@ impl Scorer<SequenceTask> for LabelScorer {
         let Some(Gold::Labels(given)) = &record.gold else {
             return;
         };
-        let names = self.task.labels.names().iter();
-        let gold: Vec<bool> = names.map(|name| given.contains(name)).collect();
+        let labels = &self.task.labels;
+        let mut gold = vec![false; labels.len()];
+        for label in given.iter().filter_map(|label| labels.get(label)) {
+            gold[label] = true;
+        }
         let probabilities = self.task.probabilities(&scores[0]);
         let predicted = probabilities.iter().map(|p| *p >= self.threshold);
         self.labels.add(&gold, &predicted.collect::<Vec<_>>());

@@ -45,7 +45,12 @@ impl Job for TrainJob<'_> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
         let config = self.config;
         let training = &config.training;
-        check_memory(&config.backend, &self.model_config, training.batch_tokens)?;
+        check_memory(
+            &config.backend,
+            &self.model_config,
+            training.batch_tokens,
+            0,
+        )?;
         let mut model = Pretraining::<B>::new(&self.model_config, config.seed, &device);
         let mut untrained = untrained_parts(config.examples.pairs);
         match (self.run.checkpoint(), &config.model) {
