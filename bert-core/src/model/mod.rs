@@ -13,6 +13,7 @@ use head_dropout::HeadDropout;
 pub use multiple_choice::BertForMultipleChoice;
 pub use pretraining::{
     BertForPreTraining, PreTrainingHeads, PreTrainingLabels, PreTrainingLoss, PredictionHead,
+    Transform,
 };
 pub use question_answering::BertForQuestionAnswering;
 pub use sequence_classifier::BertForSequenceClassification;

@@ -9,7 +9,7 @@ mod layer;
 mod pooler;
 
 pub use attention::{Attention, Selected, SelfAttention};
-pub use embeddings::Embeddings;
+pub use embeddings::{Embedding, Embeddings};
 pub use encoder::Encoder;
 pub use feed_forward::{Intermediate, ResidualOutput};
 pub use init::Init;

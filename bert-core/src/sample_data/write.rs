@@ -9,6 +9,7 @@ use super::entities::{TaggedSentence, entities};
 use super::fields::fields;
 use super::pairs::pairs;
 use super::questions::{question_file, questions};
+use super::rows::Splits;
 use super::sentiment::sentiment;
 use super::similarity::similarity;
 use crate::error::{Error, Result};
@@ -88,12 +89,6 @@ pub const LABELLED: [&str; 7] = [
 /// # Errors
 /// [`Error::Usage`] where there is no such set, or [`Error::Io`].
 pub fn write_labelled(directory: &Path, seed: u64, set: &str) -> Result<Vec<Written>> {
-    if !LABELLED.contains(&set) {
-        return Err(Error::Usage {
-            problem: format!("there is no built-in set \"{set}\""),
-            help: format!("choose one of {}", LABELLED.join(", ")),
-        });
-    }
     let mut to = Writer {
         directory,
         written: Vec::new(),
@@ -108,75 +103,44 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// The three files of a set, of [`LABELLED`].
     fn labelled(&mut self, set: &str, seed: u64) -> Result<()> {
-        let to = self;
         match set {
-            "sentiment" => {
-                for (split, rows) in sentiment(seed).named() {
-                    to.file(
-                        &format!("sentiment/{split}.tsv"),
-                        rows.len(),
-                        "reviews",
-                        |file| {
-                            table(
-                                file,
-                                ["text", "label"],
-                                rows.iter().map(|row| [row.text.as_str(), row.label]),
-                            )
-                        },
-                    )?;
-                }
-            }
+            "sentiment" => self.tables(
+                ["text", "label"],
+                (set, "reviews"),
+                &sentiment(seed),
+                |row| [row.text.clone(), row.label.into()],
+            ),
+            "pairs" => self.tables(
+                ["text", "text_pair", "label"],
+                (set, "pairs"),
+                &pairs(seed),
+                |row| [row.text.clone(), row.text_pair.clone(), row.label.into()],
+            ),
+            "similarity" => self.tables(
+                ["text", "text_pair", "score"],
+                (set, "pairs"),
+                &similarity(seed),
+                |row| {
+                    let score = row.score.to_string();
+                    [row.text.clone(), row.text_pair.clone(), score]
+                },
+            ),
+            "fields" => self.tables(["text", "labels"], (set, "texts"), &fields(seed), |row| {
+                [row.text.clone(), row.labels.join(",")]
+            }),
             "entities" => {
                 for (split, rows) in entities(seed).named() {
-                    to.file(
-                        &format!("entities/{split}.txt"),
-                        rows.len(),
-                        "sentences",
-                        |file| columns(file, rows),
-                    )?;
+                    let name = format!("entities/{split}.txt");
+                    self.file(&name, rows.len(), "sentences", |file| columns(file, rows))?;
                 }
-            }
-            "pairs" => {
-                for (split, rows) in pairs(seed).named() {
-                    to.file(&format!("pairs/{split}.tsv"), rows.len(), "pairs", |file| {
-                        let cells = rows
-                            .iter()
-                            .map(|row| [row.text.as_str(), &row.text_pair, row.label]);
-                        table(file, ["text", "text_pair", "label"], cells)
-                    })?;
-                }
-            }
-            "similarity" => {
-                for (split, rows) in similarity(seed).named() {
-                    let name = format!("similarity/{split}.tsv");
-                    to.file(&name, rows.len(), "pairs", |file| {
-                        let scores: Vec<String> =
-                            rows.iter().map(|row| row.score.to_string()).collect();
-                        let cells = rows.iter().zip(&scores);
-                        let cells = cells.map(|(row, score)| {
-                            [row.text.as_str(), row.text_pair.as_str(), score.as_str()]
-                        });
-                        table(file, ["text", "text_pair", "score"], cells)
-                    })?;
-                }
-            }
-            "fields" => {
-                for (split, rows) in fields(seed).named() {
-                    let name = format!("fields/{split}.tsv");
-                    to.file(&name, rows.len(), "texts", |file| {
-                        let labels: Vec<String> =
-                            rows.iter().map(|row| row.labels.join(",")).collect();
-                        let cells = rows.iter().zip(&labels);
-                        let cells = cells.map(|(row, labels)| [row.text.as_str(), labels.as_str()]);
-                        table(file, ["text", "labels"], cells)
-                    })?;
-                }
+                Ok(())
             }
             "continuations" => {
                 for (split, rows) in continuations(seed).named() {
                     let name = format!("continuations/{split}.jsonl");
-                    to.file(&name, rows.len(), "choices", |file| {
+                    self.file(&name, rows.len(), "choices", |file| {
                         for row in rows {
                             serde_json::to_writer(&mut *file, row)?;
                             writeln!(file)?;
@@ -184,22 +148,43 @@ impl Writer<'_> {
                         Ok(())
                     })?;
                 }
+                Ok(())
             }
-            _ => {
+            "questions" => {
                 for (split, articles) in questions(seed).named() {
                     let paragraphs = articles.iter().flat_map(|article| &article.paragraphs);
                     let asked = paragraphs.map(|paragraph| paragraph.qas.len()).sum();
-                    to.file(
-                        &format!("questions/{split}.json"),
-                        asked,
-                        "questions",
-                        |file| {
-                            serde_json::to_writer_pretty(&mut *file, &question_file(articles))?;
-                            writeln!(file)
-                        },
-                    )?;
+                    let name = format!("questions/{split}.json");
+                    self.file(&name, asked, "questions", |file| {
+                        serde_json::to_writer_pretty(&mut *file, &question_file(articles))?;
+                        writeln!(file)
+                    })?;
                 }
+                Ok(())
             }
+            _ => Err(Error::Usage {
+                problem: format!("there is no built-in set \"{set}\""),
+                help: format!("choose one of {}", LABELLED.join(", ")),
+            }),
+        }
+    }
+
+    /// A header row and rows, separated by tabs. No cell has a tab, a line break or a quotation mark: tested.
+    fn tables<T, const N: usize>(
+        &mut self,
+        header: [&str; N],
+        (set, what): (&str, &'static str),
+        splits: &Splits<T>,
+        cells: impl Fn(&T) -> [String; N],
+    ) -> Result<()> {
+        for (split, rows) in splits.named() {
+            self.file(&format!("{set}/{split}.tsv"), rows.len(), what, |file| {
+                writeln!(file, "{}", header.join("\t"))?;
+                for row in rows {
+                    writeln!(file, "{}", cells(row).join("\t"))?;
+                }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -216,19 +201,6 @@ impl Writer<'_> {
         self.written.push(Written { path, rows, what });
         Ok(())
     }
-}
-
-/// A header row and rows, separated by tabs. No cell has a tab, a line break or a quotation mark: tested.
-fn table<'a, const N: usize>(
-    to: &mut impl Write,
-    header: [&str; N],
-    rows: impl Iterator<Item = [&'a str; N]>,
-) -> io::Result<()> {
-    writeln!(to, "{}", header.join("\t"))?;
-    for row in rows {
-        writeln!(to, "{}", row.join("\t"))?;
-    }
-    Ok(())
 }
 
 /// A token and its tag a line, an empty line after each sentence.

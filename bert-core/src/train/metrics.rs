@@ -72,7 +72,7 @@ impl StepMetrics {
 }
 
 /// `metrics.jsonl`: one object per logged step and per evaluation, flushed as it is written.
-pub struct MetricsFile {
+pub(super) struct MetricsFile {
     path: PathBuf,
     file: File,
 }
@@ -82,7 +82,7 @@ impl MetricsFile {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open(path: &Path, step: u64) -> Result<Self> {
+    pub(super) fn open(path: &Path, step: u64) -> Result<Self> {
         if path.exists() {
             let file = File::open(path).map_err(Error::io("read", path))?;
             let mut kept = Vec::new();
@@ -135,7 +135,7 @@ impl MetricsFile {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn append(&mut self, step: u64, split: &str, metrics: &StepMetrics) -> Result<()> {
+    pub(super) fn append(&mut self, step: u64, split: &str, metrics: &StepMetrics) -> Result<()> {
         let mut row = Map::new();
         row.insert("step".into(), step.into());
         row.insert("split".into(), split.into());

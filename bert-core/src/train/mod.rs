@@ -2,35 +2,35 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`task`] | what a task gives the loop: batches, losses as sums, metrics made of them |
-//! | [`strategy`] | the loop: steps, accumulation, evaluation, checkpoints, interruption |
-//! | [`directory`] | a run directory: one writer, nothing written over, what a resumed run must have in common |
+//! | `task` | what a task gives the loop: batches, losses as sums, metrics made of them |
+//! | `strategy` | the loop: steps, accumulation, evaluation, checkpoints, interruption |
+//! | `directory` | a run directory: one writer, nothing written over, what a resumed run must have in common |
 //! | [`checkpoint`] | all that an exact resume needs, in one directory |
 //! | `memory` | whether a training can fit into memory |
 //! | `non_finite` | the batch of a step that went wrong, for study |
 //! | `background` | files written beside the training |
-//! | [`metrics`] | `metrics.jsonl`, and the same numbers as metrics of burn-train |
+//! | `metrics` | `metrics.jsonl`, and the same numbers as metrics of burn-train |
 //! | `renderer` | burn-train's renderer: one report per logged step and per evaluation |
 //! | `dashboard` | reports in a terminal: tables, a chart, keys |
 //! | `plain` | reports as lines |
 //! | `display` | numbers and names as people read them |
 //! | `stop` | Ctrl-C, SIGTERM, SIGHUP and the dashboard's keys: first a checkpoint, then at once |
-//! | [`run`] | the launch of the learner in a run directory |
+//! | `run` | the launch of the learner in a run directory |
 
 mod background;
 pub mod checkpoint;
 mod dashboard;
-pub mod directory;
+mod directory;
 mod display;
 mod memory;
-pub mod metrics;
+mod metrics;
 mod non_finite;
 mod plain;
 mod renderer;
-pub mod run;
+mod run;
 mod stop;
-pub mod strategy;
-pub mod task;
+mod strategy;
+mod task;
 
 pub use directory::{Recipe, RunDirectory};
 pub use memory::check_memory;

@@ -106,15 +106,18 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     let interrupter = Interrupter::new();
     let stop = Stop::new(interrupter.clone(), dashboard == Dashboard::Plain);
     let _signals = StopOnSignals::new(&stop)?;
-    let about = About {
-        run_dir: settings.run_dir.display().to_string(),
-        backend: backend_name(&model),
-        parameters: model.num_params(),
-        start: settings.start.step,
-        steps: settings.config.steps,
-        metrics: settings.metrics.clone(),
+    let display = Display {
+        about: About {
+            run_dir: settings.run_dir.display().to_string(),
+            backend: backend_name(&model),
+            parameters: model.num_params(),
+            start: settings.start.step,
+            steps: settings.config.steps,
+            metrics: settings.metrics.clone(),
+        },
+        run_dir: settings.run_dir.clone(),
+        stop,
     };
-    let numbers = settings.run_dir.join("metrics.jsonl");
     let outcome = Arc::new(Mutex::new(None));
     let strategy = StepStrategy::<B, M> {
         config: settings.config,
@@ -152,18 +155,7 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
         .metric_train(OtherValues::new(&known))
         .metric_valid(OtherValues::new(&known));
     // Opened last: from here to its drop nothing may be printed.
-    let mut terminal = None;
-    let show: Box<dyn Show> = match dashboard {
-        Dashboard::Tui => {
-            let log = settings.run_dir.join("experiment.log");
-            let (start, steps) = (about.start, about.steps);
-            let history = move || read_reports(&numbers, start, steps);
-            let dashboard = terminal.insert(TerminalDashboard::open(about, history, stop, &log)?);
-            Box::new(dashboard.reports())
-        }
-        Dashboard::None => Box::new(Nothing),
-        Dashboard::Plain | Dashboard::Auto => Box::new(PlainLines::new()),
-    };
+    let (show, terminal) = display.open(dashboard)?;
     training = training.renderer(ReportRenderer::new(show));
     let result = training.launch(Learner::new(model, optimizer, settings.schedule));
     drop(result);
@@ -172,6 +164,31 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
     outcome
         .take()
         .expect("the learner runs the strategy, which leaves its outcome")
+}
+
+/// What shows a run.
+struct Display {
+    about: About,
+    run_dir: PathBuf,
+    stop: Stop,
+}
+
+impl Display {
+    /// What takes reports, and the terminal that it has until it is dropped.
+    fn open(self, dashboard: Dashboard) -> Result<(Box<dyn Show>, Option<TerminalDashboard>)> {
+        Ok(match dashboard {
+            Dashboard::Tui => {
+                let log = self.run_dir.join("experiment.log");
+                let numbers = self.run_dir.join("metrics.jsonl");
+                let (start, steps) = (self.about.start, self.about.steps);
+                let history = move || read_reports(&numbers, start, steps);
+                let terminal = TerminalDashboard::open(self.about, history, self.stop, &log)?;
+                (Box::new(terminal.reports()), Some(terminal))
+            }
+            Dashboard::None => (Box::new(Nothing), None),
+            Dashboard::Plain | Dashboard::Auto => (Box::new(PlainLines::new()), None),
+        })
+    }
 }
 
 /// The backend that computes and its device, as Burn calls them.
