@@ -287,35 +287,17 @@ impl PretrainConfig {
     }
 }
 
-/// The keys that size a model, beside which none but `config` may stand.
-const SIZES: [&str; 14] = [
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "initializer_range",
-    "layer_norm_eps",
-    "pad_token_id",
-    "classifier_dropout",
-];
-
 impl FromSection for ModelSource {
     fn from_section(section: &mut Section) -> Self {
         let mut inline = Map::new();
-        for key in SIZES {
+        for key in BertConfig::KEYS {
             if let Some(value) = section.value(key) {
                 inline.insert(key.to_string(), value);
             }
         }
         let file = section.path_if_any("config");
         if let Some(directory) = section.path_if_any("path") {
-            let beside = SIZES.into_iter().chain(["config"]);
+            let beside = BertConfig::KEYS.into_iter().chain(["config"]);
             let beside: Vec<&str> = beside.filter(|key| section.has(key)).collect();
             for key in beside {
                 section.problem(

@@ -115,6 +115,24 @@ impl FromSection for BertConfig {
 }
 
 impl BertConfig {
+    /// Its keys, which are Hugging Face's.
+    pub const KEYS: [&str; 14] = [
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "hidden_act",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "initializer_range",
+        "layer_norm_eps",
+        "pad_token_id",
+        "classifier_dropout",
+    ];
+
     /// Hugging Face's `config.json`, for the named architectures, with `extra` keys.
     pub fn to_hugging_face(&self, architectures: &[&str], extra: Map<String, Value>) -> Value {
         let mut object = match serde_json::to_value(self) {
@@ -140,22 +158,6 @@ impl BertConfig {
             return super::from_value(origin, value);
         };
         let mut ours = Map::new();
-        let known = [
-            "vocab_size",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "intermediate_size",
-            "hidden_act",
-            "hidden_dropout_prob",
-            "attention_probs_dropout_prob",
-            "max_position_embeddings",
-            "type_vocab_size",
-            "initializer_range",
-            "layer_norm_eps",
-            "pad_token_id",
-            "classifier_dropout",
-        ];
         let must_be = [
             ("model_type", json!("bert")),
             ("position_embedding_type", json!("absolute")),
@@ -168,7 +170,7 @@ impl BertConfig {
         for (key, value) in object {
             if value.is_null() {
                 continue; // its default
-            } else if known.contains(&key.as_str()) {
+            } else if Self::KEYS.contains(&key.as_str()) {
                 ours.insert(key, value);
             } else if let Some((_, right)) = must_be.iter().find(|(name, _)| *name == key)
                 && value != *right

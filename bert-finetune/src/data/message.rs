@@ -1,7 +1,5 @@
 //! File content as it is shown in messages, and the name that was probably meant.
 
-use std::fmt::Write;
-
 const SHOWN_CHARS: usize = 60;
 const SHOWN_NAMES: usize = 20;
 
@@ -18,23 +16,22 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// The names in quotes, with commas between; of many only the first.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let mut list = String::new();
-    let mut left_out = 0;
-    for (number, name) in names.into_iter().enumerate() {
-        if number >= SHOWN_NAMES {
-            left_out += 1;
-            continue;
-        }
-        if number > 0 {
-            list.push_str(", ");
-        }
-        list.push_str(&quoted(name));
-    }
-    if left_out > 0 {
-        // Writing to a String cannot fail.
-        let _ = write!(list, " and {left_out} more");
-    }
-    list
+    joined(names.into_iter().map(quoted))
+}
+
+/// The names as they are, with commas between; of many only the first.
+pub(crate) fn named(names: &[String]) -> String {
+    joined(names.iter().cloned())
+}
+
+fn joined(names: impl Iterator<Item = String>) -> String {
+    let mut names = names;
+    let shown: Vec<String> = names.by_ref().take(SHOWN_NAMES).collect();
+    let more = match names.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    shown.join(", ") + &more
 }
 
 /// The first of the names that differ least from the wanted one, if any is near enough to have been meant.

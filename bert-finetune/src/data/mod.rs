@@ -24,7 +24,7 @@ pub mod conll;
 pub mod input;
 pub mod labels;
 mod lines;
-mod message;
+pub(crate) mod message;
 pub(crate) mod open;
 pub mod split;
 pub mod squad;

@@ -21,12 +21,12 @@ use super::results::{RESULTS, finish, report_seeds};
 use super::set::Rows;
 use super::with_task;
 use crate::config::{DataSource, FinetuneConfig};
+use crate::data::message::named;
 use crate::data::split::hold_out;
 use crate::examples::{Classes, fingerprint};
 use crate::model::LOSS;
 use crate::tasks::Task;
 use crate::tasks::encoder::Encoder;
-use crate::tasks::sequence::listed;
 use job::TrainJob;
 
 /// Keys that may change from one start of a run to the next: they change neither its weights nor which are the best.
@@ -227,7 +227,7 @@ impl Start<'_> {
         }
         let head = task.head();
         if !head.labels.is_empty() {
-            tell!("labels     {}", listed(&head.labels));
+            tell!("labels     {}", named(&head.labels));
         }
         let held_out = valid.as_ref().map_or(&[][..], |set| &set.examples);
         let recipe = Recipe::new(config, fingerprint([&train.examples, held_out]));

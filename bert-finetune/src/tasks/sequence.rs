@@ -17,6 +17,7 @@ use super::{Answer, Scorer, Task, argmax, higher, lower, softmax};
 use crate::config::{SequenceAnswer, SequenceConfig};
 use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
+use crate::data::message::named;
 use crate::data::table::Row;
 use crate::examples::{ClassTargets, Classes, Example, Target};
 use crate::metrics::confusion::Confusion;
@@ -145,7 +146,7 @@ impl SequenceTask {
                 format!(
                     "the label \"{label}\" is not one of the model's{}: {}",
                     nearest.unwrap_or_default(),
-                    listed(self.labels.names())
+                    named(self.labels.names())
                 ),
                 "mend the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)",
             )
@@ -192,20 +193,6 @@ fn least_labels(answer: &SequenceAnswer) -> usize {
         SequenceAnswer::MultiLabel { .. } => 1,
         SequenceAnswer::Regression => 0,
     }
-}
-
-/// The first few names.
-pub(crate) fn listed(names: &[String]) -> String {
-    let mut text = names
-        .iter()
-        .take(20)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if names.len() > 20 {
-        text += &format!(" and {} more", names.len() - 20);
-    }
-    text
 }
 
 fn sigmoid(score: f32) -> f64 {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
-use super::sequence::{class_report, listed};
+use super::sequence::class_report;
 use super::windows::word_windows;
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::{Scheme, TokensConfig};
@@ -21,6 +21,7 @@ use crate::data::characters::Characters;
 use crate::data::conll::{Columns, SNIFFED, Sentences, looks_like_columns};
 use crate::data::input::{Records, read, texts};
 use crate::data::labels::Labels;
+use crate::data::message::named;
 use crate::data::open::{open, peek};
 use crate::data::table::{Row, Rows, TableFormat};
 use crate::examples::{ClassTargets, Classes, Example, Sequence};
@@ -179,7 +180,7 @@ impl TokenTask {
             .collect();
         if scheme == Scheme::Auto && !odd.is_empty() && 2 * odd.len() < names.len() {
             return Err(Error::Usage {
-                problem: format!("most tags mark entities as B-TYPE and I-TYPE do, but not {}", listed(&odd)),
+                problem: format!("most tags mark entities as B-TYPE and I-TYPE do, but not {}", named(&odd)),
                 help: "mend them, or set task.scheme: \"iob2\" takes them for entities of their own, \"raw\" makes a type \
                        of every tag, \"words\" scores words alone"
                     .into(),
@@ -206,7 +207,7 @@ impl TokenTask {
     fn numbers_of(&self, tags: &[String], origin: &Origin) -> Result<Vec<usize>> {
         let number = |tag: &String| {
             self.labels.get(tag).ok_or_else(|| {
-                let names = listed(self.labels.names());
+                let names = named(self.labels.names());
                 origin.error(
                     format!("the tag \"{tag}\" is not one of the model's: {names}"),
                     "mend the row, or have such rows skipped (data.bad_rows, --skip-bad-rows)",

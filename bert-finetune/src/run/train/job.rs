@@ -21,6 +21,7 @@ use bert_core::weights::{Head, Part, read_head};
 use serde_json::json;
 
 use crate::config::FinetuneConfig;
+use crate::data::message::named;
 use crate::examples::{Cursor, Example, FinetuneBatch};
 use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
 use crate::run::directory::Settings;
@@ -28,7 +29,6 @@ use crate::run::plan::Plan;
 use crate::run::scores::sorted_batches;
 use crate::run::set::SharedSet;
 use crate::tasks::Task;
-use crate::tasks::sequence::listed;
 
 /// A training, ready but for the backend.
 pub(super) struct TrainJob<'a, T: Task> {
@@ -156,8 +156,8 @@ impl<T: Task> TrainJob<'_, T> {
                     format!(
                         "{} was trained on the labels {}, the data have {}",
                         checkpoint.display(),
-                        listed(&was),
-                        listed(&is)
+                        named(&was),
+                        named(&is)
                     ),
                     "give it data with its own labels, or begin another run (--set run_dir=...)",
                 ));
