@@ -4,6 +4,7 @@
 //! where a window shows most around the token that an answer begins with.
 
 mod record;
+mod scorer;
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,15 +18,15 @@ use serde_json::{Map, Value, json};
 use super::encoder::Encoder;
 use super::row::Input;
 use super::windows::{has_most_context, passage_windows};
-use super::{Answer, Report, Scorer, Task, higher};
+use super::{Answer, Scorer, Task, higher};
 use crate::config::QuestionsConfig;
 use crate::data::characters::Characters;
 use crate::data::input::{Records, read};
 use crate::data::squad;
 use crate::examples::{Classes, Example, Sequence, Target};
-use crate::metrics::squad::{Answered, SquadScores};
 use crate::model::{HeadKind, LossKind};
 use record::{Asked, Gold};
+use scorer::QuestionScorer;
 
 pub use record::Record;
 
@@ -387,61 +388,6 @@ fn place_of(record: &Record, passage: &Passage, candidate: &Candidate) -> Map<St
         }
     }
     answer
-}
-
-struct QuestionScorer {
-    task: QuestionTask,
-    answered: Vec<Answered>,
-}
-
-impl Scorer<QuestionTask> for QuestionScorer {
-    fn add(&mut self, record: &Record, passage: &Passage, scores: &[Vec<f32>]) {
-        let Some(Gold(answers)) = &record.gold else {
-            return;
-        };
-        let (candidates, null) = self.task.candidates(passage, scores);
-        let best = candidates.first();
-        let text = best.map(|best| place_of(record, passage, best));
-        let text = text.and_then(|place| Some(place.get("answer")?.as_str()?.to_string()));
-        let best_answer = text.unwrap_or_default();
-        self.answered.push(Answered {
-            prediction: match self.task.answers_nothing(best, null) {
-                true => String::new(),
-                false => best_answer.clone(),
-            },
-            best_answer,
-            golds: answers.iter().map(|answer| answer.text.clone()).collect(),
-            no_answer_score: QuestionTask::no_answer_score(best, null),
-        });
-    }
-
-    fn report(&self) -> Report {
-        let scores = SquadScores::new(&self.answered);
-        let details = match serde_json::to_value(&scores) {
-            Ok(Value::Object(details)) => details,
-            _ => Map::new(),
-        };
-        let of_report = |name: &&String| !["f1", "exact_match"].contains(&name.as_str());
-        let details = details
-            .iter()
-            .filter(|(name, value)| of_report(name) && !value.is_null());
-        Report {
-            values: vec![("f1", scores.f1), ("exact_match", scores.exact_match)],
-            details: details
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        }
-    }
-
-    fn remark(&self) -> Option<&'static str> {
-        let without = self
-            .answered
-            .iter()
-            .any(|question| question.golds.is_empty());
-        (without && !self.task.unanswerable).then_some(
-            "some questions have no answer, and this model always gives one: --set unanswerable=true lets it give none",
-        )
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 //!
 //! A word's first piece carries its tag. A sentence that is longer than the model is answered in windows, never cut.
 
+mod record;
+mod scorer;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,22 +15,22 @@ use bert_core::weights::Head;
 use serde_json::{Map, Value, json};
 
 use super::encoder::Encoder;
-use super::row::{self, Input, Origin};
-use super::sequence::class_report;
+use super::row::Input;
 use super::windows::word_windows;
-use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
+use super::{Answer, Scorer, Task, argmax, higher, softmax};
 use crate::config::{Scheme, TokensConfig};
 use crate::data::characters::Characters;
-use crate::data::conll::{Columns, SNIFFED, Sentences, looks_like_columns};
-use crate::data::input::{Records, read, texts};
+use crate::data::input::Records;
 use crate::data::labels::Labels;
 use crate::data::message::named;
-use crate::data::open::{open, peek};
-use crate::data::table::{Row, Rows, TableFormat};
 use crate::examples::{ClassTargets, Classes, Example, Sequence};
 use crate::metrics::confusion::Confusion;
 use crate::metrics::entities::{EntityScores, Span, TagStyle, spans};
 use crate::model::{HeadKind, LossKind};
+use record::Words;
+use scorer::TagScorer;
+
+pub use record::{Places, Record};
 
 /// Tagging words.
 #[derive(Debug, Clone)]
@@ -38,28 +41,6 @@ pub struct TokenTask {
     style: Option<TagStyle>,
 }
 
-/// A sentence, and its tags.
-#[derive(Debug, Clone)]
-pub struct Record {
-    origin: Origin,
-    input: Words,
-    gold: Option<Vec<String>>,
-}
-
-#[derive(Debug, Clone)]
-enum Words {
-    /// As they stand in the data.
-    Given(Vec<String>),
-    /// What white space and punctuation leave of a text.
-    Of(String),
-    /// Every token counts as one.
-    Ids(Sequence),
-}
-
-/// Where the words of a text stand in it, in characters; of given words and ids, nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Places(Vec<(usize, usize)>);
-
 /// The tag of words in no entity.
 const OUTSIDE: &str = "O";
 
@@ -68,101 +49,6 @@ const PREFIXES: [&str; 6] = ["B-", "I-", "E-", "S-", "L-", "U-"];
 
 fn is_bilou(tag: &str) -> bool {
     PREFIXES[4..].iter().any(|prefix| tag.starts_with(prefix))
-}
-
-/// The key of plain text in rows that are to be answered.
-const TEXT: &str = "text";
-
-impl Record {
-    fn from_row(path: &Arc<Path>, row: &Row, words: &str, tags: &str, gold: bool) -> Result<Self> {
-        let origin = Origin::of(path, row);
-        let names = |key: &str, value: &Value| -> Result<Vec<String>> {
-            let list = value.as_array().filter(|list| !list.is_empty());
-            let names: Option<Vec<String>> =
-                list.and_then(|list| list.iter().map(row::label).collect());
-            names.ok_or_else(|| {
-                origin.error(
-                    format!("\"{key}\" is not an array of words, none of them empty"),
-                    "give one string a word",
-                )
-            })
-        };
-        let input = match row.fields.get(words) {
-            Some(value) => Words::Given(names(words, value)?),
-            None if gold => return Err(row.missing(path, words)),
-            None => match row::input(row, path, TEXT, None)? {
-                Input::Text(text, _) => Words::Of(text),
-                Input::Ids(sequence) => Words::Ids(sequence),
-            },
-        };
-        let gold = row::gold(row, path, tags, gold)?;
-        let gold = gold.map(|value| names(tags, value)).transpose()?;
-        if let (Words::Given(words), Some(tags)) = (&input, &gold)
-            && words.len() != tags.len()
-        {
-            let problem = format!("{} words and {} tags", words.len(), tags.len());
-            return Err(origin.error(problem, "give one tag a word"));
-        }
-        // Tags belong to given words only.
-        let gold = gold.filter(|_| matches!(input, Words::Given(_)));
-        Ok(Self {
-            origin,
-            input,
-            gold,
-        })
-    }
-
-    /// The first piece's id and the others', of every word, and where words of a text stand.
-    fn pieces(&self, encoder: &Encoder) -> Result<(Vec<Vec<u32>>, Places)> {
-        let tokenizer = &encoder.tokenizer;
-        match &self.input {
-            Words::Given(words) => {
-                let pieces = words.iter().map(|word| {
-                    let mut ids = Vec::new();
-                    tokenizer.append_ids(word, &mut ids)?;
-                    if ids.is_empty() {
-                        // A word of characters that are cleaned away is a word still.
-                        ids.push(tokenizer.special().unk);
-                    }
-                    Ok(ids)
-                });
-                Ok((pieces.collect::<Result<_>>()?, Places::default()))
-            }
-            Words::Of(text) => {
-                let encoding = tokenizer.encode(text, None)?;
-                let (mut pieces, mut places) = (Vec::<Vec<u32>>::new(), Vec::new());
-                let mut last = None;
-                let ids = encoding.input_ids.iter().zip(&encoding.offsets);
-                for ((&id, &(start, end)), word) in ids.zip(encoding.words) {
-                    if word.is_none() {
-                        continue;
-                    }
-                    if let (Some(pieces), true) = (pieces.last_mut(), word == last) {
-                        pieces.push(id);
-                        if let Some((_, word_end)) = places.last_mut() {
-                            *word_end = end;
-                        }
-                    } else {
-                        pieces.push(vec![id]);
-                        places.push((start, end));
-                    }
-                    last = word;
-                }
-                Ok((pieces, Places(places)))
-            }
-            Words::Ids(_) => Ok((Vec::new(), Places::default())),
-        }
-    }
-}
-
-/// Whether a column of a table is called as plain text is.
-fn has_header(start: &[u8]) -> bool {
-    let header = start
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let mut names = header.trim_ascii_end().split(|byte| *byte == b'\t');
-    names.any(|name| name == TEXT.as_bytes())
 }
 
 impl TokenTask {
@@ -204,7 +90,7 @@ impl TokenTask {
         })
     }
 
-    fn numbers_of(&self, tags: &[String], origin: &Origin) -> Result<Vec<usize>> {
+    fn numbers_of(&self, tags: &[String], origin: &super::row::Origin) -> Result<Vec<usize>> {
         let number = |tag: &String| {
             self.labels.get(tag).ok_or_else(|| {
                 let names = named(self.labels.names());
@@ -236,54 +122,7 @@ impl Task for TokenTask {
     type Layout = Places;
 
     fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-        let TokensConfig {
-            word_column,
-            tag_column,
-            words,
-            tags,
-            ..
-        } = config.clone();
-        let at: Arc<Path> = path.into();
-        let of_rows = |rows: Records<Row>| -> Records<Record> {
-            let (at, words, tags) = (at.clone(), words.clone(), tags.clone());
-            Box::new(rows.map(move |row| Record::from_row(&at, &row?, &words, &tags, gold)))
-        };
-        let format = TableFormat::of(path);
-        if matches!(format, Some(TableFormat::JsonLines | TableFormat::Csv))
-            || path == Path::new("-")
-        {
-            return Ok(of_rows(read(path, TEXT)?));
-        }
-        let (start, input) = peek(path, open(path)?, SNIFFED)?;
-        match format {
-            // Words and tags are often in a file of the name of a table, whose cells are no arrays of them.
-            Some(format) if !gold && has_header(&start) => {
-                let rows = Rows::from_reader(path, format, input)?;
-                return Ok(of_rows(Box::new(rows)));
-            }
-            None if !gold && !looks_like_columns(&start) => {
-                return Ok(of_rows(texts(path, TEXT, input)));
-            }
-            _ => {}
-        }
-        let columns = Columns {
-            word: word_column,
-            tag: tag_column,
-            tags_wanted: gold,
-        };
-        let sentences = Sentences::from_reader(path, columns, input);
-        Ok(Box::new(sentences.map(move |sentence| {
-            let sentence = sentence?;
-            Ok(Record {
-                origin: Origin {
-                    path: at.clone(),
-                    line: Some(sentence.line),
-                    id: None,
-                },
-                input: Words::Given(sentence.words),
-                gold: gold.then_some(sentence.tags),
-            })
-        })))
+        record::read(config, path, gold)
     }
 
     fn learn(
@@ -498,63 +337,6 @@ impl Task for TokenTask {
             entities: EntityScores::new(),
             words: Confusion::new(self.outputs()),
         })
-    }
-}
-
-struct TagScorer {
-    task: TokenTask,
-    entities: EntityScores,
-    words: Confusion,
-}
-
-impl Scorer<TokenTask> for TagScorer {
-    fn add(&mut self, record: &Record, _: &Places, scores: &[Vec<f32>]) {
-        let Some(gold) = &record.gold else { return };
-        let labels = &self.task.labels;
-        let predicted: Vec<&str> = self.task.tags(scores).iter().map(|(tag, _)| *tag).collect();
-        for (gold, predicted) in gold.iter().zip(&predicted) {
-            if let (Some(gold), Some(predicted)) = (labels.get(gold), labels.get(predicted)) {
-                self.words.add(gold, predicted);
-            }
-        }
-        if let Some(style) = self.task.style {
-            // Tags may be given by their numbers.
-            let name = |tag: &String| labels.get(tag).and_then(|number| labels.name(number));
-            let gold: Vec<&str> = gold.iter().filter_map(name).collect();
-            let (gold, predicted) = (spans(&gold, style), spans(&predicted, style));
-            self.entities.add(&gold, &predicted);
-        }
-    }
-
-    fn report(&self) -> Report {
-        let names = self.task.labels.names();
-        let words = class_report(&self.words, names);
-        if self.task.style.is_none() {
-            let values = words.values.into_iter();
-            let values = values.filter(|(name, _)| ["accuracy", "f1_macro"].contains(name));
-            return Report {
-                values: values.collect(),
-                details: words.details,
-            };
-        }
-        let overall = self.entities.overall();
-        let mut details = Map::new();
-        details.insert("entities".into(), json!(overall.support));
-        details.insert("per_type".into(), json!(self.entities.per_type()));
-        let averages = json!({
-            "macro": self.entities.macro_average(),
-            "weighted": self.entities.weighted_average(),
-        });
-        details.insert("averages".into(), averages);
-        Report {
-            values: vec![
-                ("entity_f1", overall.f1),
-                ("entity_precision", overall.precision),
-                ("entity_recall", overall.recall),
-                ("accuracy", self.words.accuracy()),
-            ],
-            details,
-        }
     }
 }
 
