@@ -549,9 +549,34 @@ fn a_row_that_is_not_utf_8_is_refused_with_its_line() {
         1,
         &[&arguments[..], &["--output", "out.jsonl"]].concat(),
     );
-    assert!(message.contains("in.jsonl:3: invalid utf-8"), "{message}");
+    assert!(message.contains("in.jsonl:3: this is not UTF-8"), "{message}");
 
     let none = ["--output", "out.jsonl", "--batch-tokens", "0"];
     let message = fail(root, 2, &[&arguments[..], &none].concat());
     assert!(message.contains("--batch-tokens"), "{message}");
+}
+
+#[test]
+fn rows_may_be_packed_and_begin_with_a_byte_order_mark() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let model = golden("models/gelu");
+    let of = |name: &str, bytes: &[u8]| {
+        fs::write(root.join(name), bytes).unwrap();
+        let model = model.to_str().unwrap();
+        let arguments = [
+            "features", "--model", model, "--input", name, "--output", "o.jsonl",
+        ];
+        succeed(root, &arguments);
+        fs::read(root.join("o.jsonl")).unwrap()
+    };
+    let plain = b"{\"input_ids\": [2, 5, 3]}\n";
+    let expected = of("a.jsonl", plain);
+    assert_eq!(
+        of("b.jsonl", &[b"\xef\xbb\xbf", &plain[..]].concat()),
+        expected
+    );
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, plain).unwrap();
+    assert_eq!(of("c.jsonl.gz", &packed.finish().unwrap()), expected);
 }

@@ -1,10 +1,12 @@
-//! Writing files so that a crash, a full disk or a second process never leaves half of one.
+//! Files: written so that a crash, a full disk or a second process never leaves half of one; read within bounds.
 //!
 //! What is written has a temporary name, `.NAME.PROCESS.tmp`, until it is whole and on disk. A process that is killed
 //! leaves such names behind; whoever holds the [lock](Lock) of their directory may [remove](remove_leftovers) them.
 
 mod checksums;
+mod lines;
 mod lock;
+mod open;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -15,7 +17,9 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 
 pub use checksums::{FILE as CHECKSUMS, damage, fingerprint, write_checksums};
+pub use lines::{Lines, content};
 pub use lock::Lock;
+pub use open::{extension, open, peek};
 
 /// How the names of what is not whole yet end.
 const TEMPORARY: &str = ".tmp";

@@ -1,6 +1,6 @@
 //! The cells of one CSV or TSV record.
 
-use super::lines::content;
+use bert_core::files::content;
 
 /// Where in a CSV cell the next byte stands.
 #[derive(Clone, Copy, PartialEq)]

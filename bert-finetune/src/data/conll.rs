@@ -8,8 +8,8 @@
 use std::io::BufRead;
 use std::path::Path;
 
-use super::lines::{Lines, content};
 use bert_core::error::{Error, Result};
+use bert_core::files::{Lines, content};
 
 /// So many bytes of a file tell how it is written.
 pub const SNIFFED: usize = 64 << 10;

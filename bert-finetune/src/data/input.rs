@@ -6,9 +6,9 @@ use std::path::Path;
 use bert_core::error::Result;
 use serde_json::{Map, Value};
 
-use super::lines::Lines;
-use super::open::open;
 use super::table::{Row, TableFormat, rows};
+use bert_core::files::Lines;
+use bert_core::files::open;
 
 /// An iterator over the rows of a file. After an [`Error::Data`](bert_core::error::Error::Data) it goes on with the next row.
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;

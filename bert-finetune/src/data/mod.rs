@@ -2,8 +2,6 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `open.rs` | opening a file, plain or `.gz`, or standard input |
-//! | `lines.rs` | lines with their numbers, of bounded length |
 //! | `cells.rs` | the cells of one CSV or TSV record |
 //! | `message.rs` | file content as it is shown in messages, and the nearest name |
 //! | `characters.rs` | places in a text, counted in characters |
@@ -23,9 +21,7 @@ pub(crate) mod characters;
 pub mod conll;
 pub mod input;
 pub mod labels;
-mod lines;
 pub(crate) mod message;
-pub(crate) mod open;
 pub mod split;
 pub mod squad;
 pub mod table;

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::characters::Characters;
 use super::message::quoted;
-use super::open::open;
 use bert_core::error::{Error, Result};
+use bert_core::files::open;
 
 /// One question about a context.
 #[derive(Debug, Clone, PartialEq, Eq)]

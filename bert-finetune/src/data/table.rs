@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::cells::{CsvRecord, tsv};
-use super::lines::{Lines, content};
 use super::message::{listed, nearest, quoted};
-use super::open::{extension, open};
 use bert_core::error::{Error, Result};
+use bert_core::files::{Lines, content};
+use bert_core::files::{extension, open};
 
 /// One row: its named fields, and where it stands.
 #[derive(Debug, Clone, PartialEq)]

@@ -217,7 +217,7 @@ impl Task for QuestionTask {
 
     fn read(_: &QuestionsConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         let at: Arc<Path> = path.into();
-        if crate::data::open::extension(path) == "json" {
+        if bert_core::files::extension(path) == "json" {
             let questions = squad::questions(path, gold)?.into_iter();
             return Ok(Box::new(questions.map(move |question| {
                 let record = Record::of_squad(&at, question?, gold);

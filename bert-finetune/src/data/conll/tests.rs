@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 use flate2::{Compression, write::GzEncoder};
 
 use super::*;
-use crate::data::open::open;
+use bert_core::files::open;
 
 const LAST: Columns = Columns {
     word: 0,

@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::config::TokensConfig;
 use crate::data::conll::{Columns, SNIFFED, Sentences, looks_like_columns};
 use crate::data::input::{self, Records};
-use crate::data::open::{open, peek};
 use crate::data::table::{Row, Rows, TableFormat};
 use crate::examples::Sequence;
 use crate::tasks::encoder::Encoder;
 use crate::tasks::row::{self, Input, Origin};
+use bert_core::files::{open, peek};
 
 /// A sentence, and its tags.
 #[derive(Debug, Clone)]

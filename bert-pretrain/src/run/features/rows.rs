@@ -1,11 +1,9 @@
 //! The input of `features`: rows of texts or ids.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-
 use bert_core::config::BertConfig;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::{Error, Result};
+use bert_core::files::{Lines, open};
 use bert_core::tokenizer::BertTokenizer;
 use serde::Deserialize;
 
@@ -32,8 +30,7 @@ impl Rows {
     /// # Errors
     /// [`Error::Io`], or [`Error::Data`] with the line of the first row that cannot be.
     pub(super) fn read(args: &FeaturesArgs, config: &BertConfig) -> Result<Self> {
-        let path = &args.input;
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let mut lines = Lines::new(&args.input, open(&args.input)?);
         let mut reader = Reader {
             args,
             config,
@@ -43,24 +40,14 @@ impl Rows {
                 truncated: 0,
             },
         };
-        let mut line = Vec::new();
-        let mut lines = BufReader::new(file);
-        for number in 1.. {
-            line.clear();
-            let read = lines.read_until(b'\n', &mut line);
-            if read.map_err(Error::io("read", path))? == 0 {
-                break;
-            }
-            if line.trim_ascii().is_empty() {
+        while let Some(line) = lines.read() {
+            let number = lines.number();
+            let line = lines.text(number, line?)?;
+            if line.trim().is_empty() {
                 continue;
             }
             reader.add(&line).map_err(|failure| match failure {
-                Failure::Row(problem, help) => Error::Data {
-                    path: path.clone(),
-                    line: Some(number),
-                    problem,
-                    help: help.into(),
-                },
+                Failure::Row(problem, help) => lines.error(number, problem, help),
                 Failure::Other(error) => error,
             })?;
         }
@@ -89,9 +76,7 @@ impl From<Error> for Failure {
 }
 
 impl Reader<'_> {
-    fn add(&mut self, line: &[u8]) -> std::result::Result<(), Failure> {
-        let line = str::from_utf8(line)
-            .map_err(|error| Failure::Row(error.to_string(), "convert the file to UTF-8"))?;
+    fn add(&mut self, line: &str) -> std::result::Result<(), Failure> {
         let row: Row = serde_json::from_str(line).map_err(|error| {
             let help = "give one object a line, {\"text\": …} or {\"input_ids\": […]}";
             Failure::Row(error.to_string(), help)

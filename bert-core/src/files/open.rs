@@ -1,4 +1,4 @@
-//! Opening a data file.
+//! Opening what people bring: plain, packed, or standard input.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use bert_core::error::{Error, Result};
+use crate::error::{Error, Result};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -16,7 +16,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// # Errors
 ///
 /// [`Error::Io`] where the file is missing, is a directory, or its first bytes cannot be read.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     if path == Path::new("-") {
         return after_mark(path, BufReader::new(io::stdin()));
     }
@@ -39,7 +39,7 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
 /// # Errors
 ///
 /// [`Error::Io`] where they cannot be read.
-pub(crate) fn peek(
+pub fn peek(
     path: &Path,
     mut input: Box<dyn BufRead + Send>,
     most: usize,
@@ -51,7 +51,7 @@ pub(crate) fn peek(
 }
 
 /// The extension in lower case; of `x.csv.gz` it is `csv`. Empty where there is none.
-pub(crate) fn extension(path: &Path) -> String {
+pub fn extension(path: &Path) -> String {
     if is_gzip(path) {
         last_extension(&path.with_extension(""))
     } else {

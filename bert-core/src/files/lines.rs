@@ -3,25 +3,25 @@
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use bert_core::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// No record of text is this long: a file that has one is of another kind, or has lost a quote. Read as JSON
 /// it may take 40 times its size in memory.
-pub(crate) const RECORD_LIMIT: usize = 8 << 20;
+const RECORD_LIMIT: usize = 8 << 20;
 
 /// The lines of one file, as bytes with their line ends.
-pub(crate) struct Lines {
+pub struct Lines {
     path: PathBuf,
     input: Box<dyn BufRead + Send>,
     number: u64,
     ended: bool,
     /// The most bytes of one record.
-    pub(crate) limit: usize,
+    pub limit: usize,
 }
 
 impl Lines {
     /// Lines of an input that messages call by this path.
-    pub(crate) fn new(path: &Path, input: Box<dyn BufRead + Send>) -> Self {
+    pub fn new(path: &Path, input: Box<dyn BufRead + Send>) -> Self {
         Self {
             path: path.to_path_buf(),
             input,
@@ -32,13 +32,13 @@ impl Lines {
     }
 
     /// The number of the line read last, counted from 1.
-    pub(crate) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.number
     }
 
     /// The next line. A line over the limit is an error and is passed over; after an [`Error::Io`]
     /// there are no more lines.
-    pub(crate) fn read(&mut self) -> Option<Result<Vec<u8>>> {
+    pub fn read(&mut self) -> Option<Result<Vec<u8>>> {
         if self.ended {
             return None;
         }
@@ -82,7 +82,7 @@ impl Lines {
     /// # Errors
     ///
     /// [`Error::Data`] at this line where they are not UTF-8.
-    pub(crate) fn text(&self, line: u64, bytes: Vec<u8>) -> Result<String> {
+    pub fn text(&self, line: u64, bytes: Vec<u8>) -> Result<String> {
         String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let shown = &error.as_bytes()[valid.saturating_sub(20)..valid];
@@ -95,7 +95,7 @@ impl Lines {
     }
 
     /// The error for a record over the limit.
-    pub(crate) fn too_long(&self, line: u64) -> Error {
+    pub fn too_long(&self, line: u64) -> Error {
         let problem = format!("the record here has more than {} bytes", self.limit);
         self.error(
             line,
@@ -105,7 +105,7 @@ impl Lines {
     }
 
     /// Something wrong at this line.
-    pub(crate) fn error(&self, line: u64, problem: String, help: &str) -> Error {
+    pub fn error(&self, line: u64, problem: String, help: &str) -> Error {
         Error::Data {
             path: self.path.clone(),
             line: Some(line),
@@ -116,7 +116,7 @@ impl Lines {
 }
 
 /// The line without its line end.
-pub(crate) fn content(line: &[u8]) -> &[u8] {
+pub fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
