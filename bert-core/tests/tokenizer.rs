@@ -241,14 +241,3 @@ fn a_cut_text_has_the_first_tokens_of_the_whole_one() {
         }
     }
 }
-
-#[test]
-fn of_a_long_text_only_what_is_kept_is_tokenized() {
-    let tokenizer = BertTokenizer::load(&golden("uncased")).unwrap();
-    let text = "the quick, brown 日本語 ".repeat(400_000);
-    // Whole, it takes a gigabyte or more, and some seconds each time.
-    for _ in 0..20 {
-        let cut = tokenizer.encode_truncated(&text, None, 128).unwrap();
-        assert_eq!((cut.input_ids.len(), cut.truncated), (128, true));
-    }
-}

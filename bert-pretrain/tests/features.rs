@@ -549,7 +549,10 @@ fn a_row_that_is_not_utf_8_is_refused_with_its_line() {
         1,
         &[&arguments[..], &["--output", "out.jsonl"]].concat(),
     );
-    assert!(message.contains("in.jsonl:3: this is not UTF-8"), "{message}");
+    assert!(
+        message.contains("in.jsonl:3: this is not UTF-8"),
+        "{message}"
+    );
 
     let none = ["--output", "out.jsonl", "--batch-tokens", "0"];
     let message = fail(root, 2, &[&arguments[..], &none].concat());

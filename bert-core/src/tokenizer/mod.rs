@@ -339,3 +339,51 @@ fn unusable(problem: String) -> Error {
                 .into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn of_a_long_text_little_more_than_what_is_kept_is_tokenized() {
+        let golden = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/golden/tokenizers/uncased"
+        );
+        let tokenizer = BertTokenizer::load(Path::new(golden)).unwrap();
+        let text = "the quick, brown \u{65e5}\u{672c}\u{8a9e} ".repeat(400_000);
+        let pieces = tokenizer.pieces(&text, 126).unwrap();
+        assert!(
+            pieces.tokens() > 126 && pieces.bytes < 4096,
+            "{}",
+            pieces.bytes
+        );
+        let cut = tokenizer.encode_truncated(&text, None, 128).unwrap();
+        assert_eq!((cut.input_ids.len(), cut.truncated), (128, true));
+    }
+
+    #[test]
+    fn an_added_token_may_have_a_space_inside_and_ids_change_with_what_decides_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nnew\nyork\nin\n";
+        let load = |added: &str| {
+            std::fs::write(directory.path().join("vocab.txt"), vocabulary).unwrap();
+            std::fs::write(directory.path().join("added_tokens.json"), added).unwrap();
+            BertTokenizer::load(directory.path()).unwrap()
+        };
+        let ids = |tokenizer: &BertTokenizer, text: &str| {
+            let mut ids = Vec::new();
+            tokenizer.append_ids(text, &mut ids).unwrap();
+            ids
+        };
+        let spaced = load("{\"new york\": 8}");
+        assert_eq!(ids(&spaced, "in new york"), [7, 8]);
+        let encoding = spaced.encode("in new york", None).unwrap();
+        assert_eq!(encoding.input_ids, [2, 7, 8, 3]);
+        let other = load("{\"york new\": 8}");
+        assert_eq!(ids(&other, "in new york"), [7, 5, 6]);
+        assert_ne!(spaced.fingerprint(), other.fingerprint());
+    }
+}

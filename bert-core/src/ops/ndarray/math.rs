@@ -151,4 +151,20 @@ mod tests {
             assert_eq!(maximum(&x), largest);
         }
     }
+
+    #[test]
+    fn erf_is_the_integral_of_its_density() {
+        // Simpson's rule, whose error is far below that of f32.
+        let density = |t: f64| (-t * t).exp() * std::f64::consts::FRAC_2_SQRT_PI;
+        let (step, mut integral) = (1e-3, 0.0);
+        for i in 0..5000 {
+            let (x, next) = (f64::from(i) * step, f64::from(i + 1) * step);
+            let middle = density((x + next) / 2.0);
+            integral += step / 6.0 * (density(x) + 4.0 * middle + density(next));
+            for sign in [1.0, -1.0] {
+                let error = f64::from(erf((sign * next) as f32)) - sign * integral;
+                assert!(error.abs() < 5e-7, "erf({next}) is off by {error}");
+            }
+        }
+    }
 }
