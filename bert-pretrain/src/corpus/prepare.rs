@@ -70,7 +70,7 @@ pub struct Statistics {
     /// Documents left out because nothing was in them.
     pub empty: u64,
     /// Lines left out because they could not be used.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub bad_lines: u64,
     /// Bytes of text.
     pub text_bytes: u64,
@@ -78,6 +78,11 @@ pub struct Statistics {
     pub tokens: u64,
     /// Of these, `[UNK]`.
     pub unknown: u64,
+}
+
+/// Left unwritten, so that a corpus prepared before such lines were counted has the same fingerprint.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A prepared corpus with its tokenizer.
