@@ -27,9 +27,8 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
         path: model.to_path_buf(),
     };
     // Found not to fit before the corpus is prepared, not after.
-    sizes(&config, &BertTokenizer::load(model)?)?;
+    let sizes = sizes(&config, &BertTokenizer::load(model)?)?;
     let prepared = crate::corpus::prepare(Settings::from(&config))?;
-    let sizes = sizes(&config, &prepared.tokenizer)?;
     let vocabulary = Vocabulary::of(&prepared.tokenizer)?;
     let (batches, unigram_loss) = held_out(&config, &prepared, &vocabulary)?;
     if batches.is_empty() {
