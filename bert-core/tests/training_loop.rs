@@ -135,9 +135,9 @@ fn run_evaluated(
         let text = std::fs::read_to_string(checkpoint.join("weight")).unwrap();
         weight = text.parse().unwrap();
     }
-    let start = start(checkpoint.as_deref(), json!(0), &optimizer, &device)?;
+    let (start, done) = start::<B, u64>(checkpoint.as_deref(), &optimizer, &device)?;
     let schedule: ScheduleConfig = from_value("schedule", json!({"type": "constant"})).unwrap();
-    let first = start.resume.as_u64().unwrap() + 1;
+    let first = done + 1;
     let mishaps: BTreeMap<u64, Mishap> = mishaps.iter().copied().collect();
     let batches = BatchLoader::new(STEPS as usize, move || {
         let mishaps = mishaps.clone();

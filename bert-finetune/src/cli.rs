@@ -34,6 +34,9 @@ pub enum Command {
         /// What shows the training
         #[arg(long, default_value = "auto")]
         dashboard: DashboardArg,
+        /// What it came to as JSON; with --seeds a row for each, then mean and spread
+        #[arg(long)]
+        json: bool,
     },
     /// Score a fine-tuned model on labelled data; JSON unless in a terminal
     Evaluate {

@@ -57,6 +57,8 @@ pub struct DataConfig {
     pub test: Option<PathBuf>,
     /// The part of `train` that is held out where `valid` is not given.
     pub valid_fraction: f64,
+    /// How many of the rows that are left to train on, drawn by the seed, are used; `None` for all.
+    pub max_train_rows: Option<usize>,
     /// What becomes of rows that cannot be used.
     pub bad_rows: BadRows,
 }
@@ -228,11 +230,18 @@ impl FromSection for DataConfig {
         for (key, given) in [("valid", &valid), ("test", &test)] {
             section.check(!is_sample || given.is_none(), key, BESIDE);
         }
+        let max_train_rows = section.or("max_train_rows", None);
+        section.check(
+            max_train_rows != Some(0),
+            "max_train_rows",
+            "must be at least 1, or null",
+        );
         Self {
             train,
             valid,
             test,
             valid_fraction: section.fraction("valid_fraction", 0.1),
+            max_train_rows,
             bad_rows: BadRows::of_key(section, "bad_rows"),
         }
     }
@@ -247,6 +256,7 @@ impl Serialize for DataConfig {
             DataSource::Sample(name) => json!({ "sample": name }),
         };
         value["valid_fraction"] = json!(self.valid_fraction);
+        value["max_train_rows"] = json!(self.max_train_rows);
         value["bad_rows"] = json!(self.bad_rows);
         value.serialize(serializer)
     }

@@ -461,6 +461,88 @@ fn several_labels_and_tags_may_be_numbers_too() {
 }
 
 #[test]
+fn labels_that_data_number_may_be_named() {
+    let directory = directory();
+    let root = directory.path();
+    let numbered = ROWS.replace("yes,", "1,").replace("no,", "0,");
+    std::fs::write(root.join("n.csv"), &numbered).unwrap();
+    let named = "task.label_names=[\"no\", \"yes\"]";
+    assert!(train(root, &[]).status.success());
+    let data = "data={\"train\": \"n.csv\", \"valid\": \"n.csv\"}";
+    let more = ["--set", data, "--set", named, "--set", "run_dir=other"];
+    let output = train(root, &more);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for file in ["model.safetensors", "config.json", "finetune.json"] {
+        let of = |run: &str| std::fs::read(root.join(run).join("model").join(file)).unwrap();
+        assert_eq!(of("run"), of("other"), "{file}");
+    }
+    // A name that is not given is a row's fault, one that no row has is not.
+    let fewer = "task.label_names=[\"no\", \"perhaps\"]";
+    let output = train(root, &["--set", fewer, "--set", "run_dir=a"]);
+    refused(&output, 1, &["d.csv:", "the label \"yes\"", "no, perhaps"]);
+    let more = "task.label_names=[\"no\", \"yes\", \"perhaps\"]";
+    let output = train(root, &["--set", more, "--set", "run_dir=b"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for wrong in ["[\"no\"]", "[\"no\", \"no\"]", "\"no\""] {
+        let wrong = format!("task.label_names={wrong}");
+        let output = train(root, &["--set", &wrong, "--set", "run_dir=c"]);
+        refused(
+            &output,
+            2,
+            &["task.label_names", "2 or more names, each once"],
+        );
+    }
+    // Other names for the outputs of a model.
+    let predicted = |names: &str| {
+        let names = format!("label_names={names}");
+        let arguments = [
+            "predict",
+            "--model",
+            "run/model",
+            "--input",
+            "d.csv",
+            "--json",
+            "--set",
+            &names,
+        ];
+        run(root, &arguments)
+    };
+    let label = rows(&predicted("[\"bad\", \"good\"]")).remove(0)["label"].clone();
+    assert!(label == "bad" || label == "good", "{label}");
+    refused(
+        &predicted("[\"bad\", \"good\", \"neither\"]"),
+        2,
+        &["3 names", "2 outputs"],
+    );
+
+    // Tags, as data sets of the hub number them.
+    let tagged = "{\"tokens\": [\"the\", \"sun\"], \"tags\": [0, 1]}\n";
+    std::fs::write(root.join("t.jsonl"), tagged.repeat(3)).unwrap();
+    let data = "data={\"train\": \"t.jsonl\", \"valid\": \"t.jsonl\"}";
+    let task = "task={\"type\": \"tokens\", \"label_names\": [\"O\", \"B-X\", \"I-X\"]}";
+    let more = ["--set", task, "--set", data, "--set", "run_dir=tags"];
+    let output = train(
+        root,
+        &[&more[..], &["--set", "training.epochs=60"]].concat(),
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let results = std::fs::read_to_string(root.join("tags/results.json")).unwrap();
+    let results: Value = serde_json::from_str(&results).unwrap();
+    assert_eq!(results["valid"]["entity_f1"], 1.0, "{results}");
+}
+
+#[test]
+fn fewer_rows_may_be_trained_on() {
+    let directory = directory();
+    let root = directory.path();
+    let output = train(root, &["--set", "data.max_train_rows=4"]);
+    let message = stderr(&output);
+    assert!(output.status.success(), "{message}");
+    assert!(message.contains("train      4 rows"), "{message}");
+    assert!(message.contains("valid      6 rows"), "{message}");
+}
+
+#[test]
 fn a_head_with_the_same_labels_is_taken_over_in_its_own_order() {
     let directory = directory();
     let root = directory.path();
@@ -573,7 +655,19 @@ fn where_no_row_can_be_used_nothing_is_trained() {
 fn each_seed_has_a_log_of_its_own() {
     let directory = directory();
     let root = directory.path();
-    assert!(train(root, &["--seeds", "1,2"]).status.success());
+    let output = train(root, &["--seeds", "1,2", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let printed = rows(&output);
+    let [first, second, summary] = printed.as_slice() else {
+        panic!("{printed:?}")
+    };
+    assert_eq!((&first["seed"], &second["seed"]), (&json!(1), &json!(2)));
+    assert_eq!(first["ending"], "done");
+    assert_eq!(first["model"], "run/seed-1/model");
+    assert_eq!(
+        summary["valid"]["accuracy"]["values"],
+        json!([first["valid"]["accuracy"], second["valid"]["accuracy"]])
+    );
     for seed in [1, 2] {
         let log = root.join(format!("run/seed-{seed}/experiment.log"));
         let log = std::fs::read_to_string(log).unwrap();

@@ -31,6 +31,9 @@ pub enum Command {
         /// What shows the training
         #[arg(long, default_value = "auto")]
         dashboard: DashboardArg,
+        /// What it came to as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Only learn the vocabulary
     Tokenizer {
@@ -118,6 +121,9 @@ pub enum Command {
         /// The directory to write; it must not exist yet
         #[arg(long)]
         output: PathBuf,
+        /// Taken as everywhere, though nothing is computed.
+        #[command(flatten)]
+        backend: BackendArgs,
         /// Results as JSON
         #[arg(long)]
         json: bool,
@@ -129,6 +135,9 @@ pub enum Command {
         /// Another seed gives another world
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Taken as everywhere, though nothing is computed.
+        #[command(flatten)]
+        backend: BackendArgs,
         /// Results as JSON
         #[arg(long)]
         json: bool,

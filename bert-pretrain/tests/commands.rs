@@ -36,8 +36,15 @@ fn a_resumed_run_ends_with_the_bits_of_one_that_went_straight_through() {
     assert!(straight.status.success(), "{}", stderr(&straight));
 
     // A run killed after its checkpoint at step 2: the later one is not there yet.
-    let first = train(&["--set", "run_dir=other"]);
+    let first = train(&["--set", "run_dir=other", "--json"]);
     assert!(first.status.success(), "{}", stderr(&first));
+    let value: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!(
+        (&value["ending"], &value["step"]),
+        (&"done".into(), &4.into())
+    );
+    assert_eq!(value["model"], "other/model");
+    assert!(value["valid"]["mlm_loss"].is_f64(), "{value}");
     std::fs::remove_dir_all(root.join("other/checkpoints/step-000004")).unwrap();
     std::fs::remove_dir_all(root.join("other/model")).unwrap();
     let resumed = train(&["--set", "run_dir=other", "--resume"]);

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::directory::Recipe;
 use crate::error::{Error, Result};
@@ -205,30 +206,25 @@ pub fn publish(from: &Path, model: &Path) -> Result<()> {
     })
 }
 
-/// The position that a checkpoint holds.
-///
-/// # Errors
-/// [`Error::Io`], or [`Error::Weights`] where the file is not whole.
-fn read_position(checkpoint: &Path) -> Result<Position> {
-    read_json(&checkpoint.join(POSITION))
-}
-
-/// Where a run starts: at `first` of its stream of batches, or where its checkpoint says, with the optimizer as it was.
+/// Where a run starts, and its stream of batches: at the first, or where its checkpoint says, with the optimizer as it was.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Weights`] where a file is not whole.
-pub fn start<B: BertAutodiffBackend>(
+pub fn start<B: BertAutodiffBackend, C: Default + Serialize + DeserializeOwned>(
     checkpoint: Option<&Path>,
-    first: Value,
     optimizer: &BertOptimizer<B>,
     device: &B::Device,
-) -> Result<Position> {
+) -> Result<(Position, C)> {
     let Some(checkpoint) = checkpoint else {
-        return Ok(Position::first(first));
+        let cursor = C::default();
+        return Ok((Position::first(json!(cursor)), cursor));
     };
-    let position = read_position(checkpoint)?;
+    let path = checkpoint.join(POSITION);
+    let position: Position = read_json(&path)?;
+    let cursor = C::deserialize(&position.resume);
+    let cursor = cursor.map_err(|error| corrupt(&path, error.to_string()))?;
     restore_optimizer(checkpoint, &position, optimizer, device)?;
-    Ok(position)
+    Ok((position, cursor))
 }
 
 /// What decided the numbers of a checkpoint.
@@ -276,7 +272,7 @@ fn write_moments<B: Backend>(path: &Path, moments: Vec<(String, Tensor<B, 1>)>) 
     })
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     serde_json::from_str(&text).map_err(|error| corrupt(path, error.to_string()))
 }

@@ -63,7 +63,7 @@ impl StepMetrics {
     }
 
     /// As an object; what is not finite becomes null.
-    pub(super) fn to_json(&self) -> Map<String, Value> {
+    pub fn to_json(&self) -> Map<String, Value> {
         let values = self.values.iter();
         values
             .map(|(name, value)| ((*name).to_string(), Value::from(*value)))

@@ -13,6 +13,8 @@ use burn_train::{
     SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents,
     ValidLoader,
 };
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::background::Background;
 use super::checkpoint::{Checkpoints, Position};
@@ -71,7 +73,8 @@ impl Cadence {
 }
 
 /// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// All steps are done.
     Done,
@@ -94,6 +97,19 @@ pub struct Outcome {
     pub best: Option<StepMetrics>,
     /// The last checkpoint.
     pub checkpoint: Option<PathBuf>,
+}
+
+impl Outcome {
+    /// As an object: `ending`, `step`, and `checkpoint` where one was written.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("ending".into(), json!(self.ending));
+        object.insert("step".into(), json!(self.step));
+        if let Some(checkpoint) = &self.checkpoint {
+            object.insert("checkpoint".into(), json!(checkpoint));
+        }
+        object
+    }
 }
 
 /// Writes a model directory.

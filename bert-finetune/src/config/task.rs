@@ -1,6 +1,8 @@
 //! What is to be answered, and where in the data its parts stand.
 
-use bert_core::config::{FromSection, Section};
+use std::collections::HashSet;
+
+use bert_core::config::{FromSection, FromValue, Section};
 use serde::Serialize;
 
 /// A task, with the columns of tables or the keys of JSON Lines.
@@ -36,9 +38,14 @@ pub struct SequenceConfig {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SequenceAnswer {
     /// One class.
-    Classification,
+    Classification {
+        /// The names of the classes in the order of their numbers, by which data may give them; `None` for those of the data.
+        label_names: Option<Vec<String>>,
+    },
     /// Any number of labels.
     MultiLabel {
+        /// Their names, as of classes.
+        label_names: Option<Vec<String>>,
         /// What stands between two labels where they are a string, not an array.
         separator: String,
         /// The probability from which on a label is given.
@@ -48,10 +55,34 @@ pub enum SequenceAnswer {
     Regression,
 }
 
+impl SequenceAnswer {
+    /// The names that are given to its labels.
+    pub fn label_names(&self) -> Option<&[String]> {
+        match self {
+            Self::Classification { label_names } | Self::MultiLabel { label_names, .. } => {
+                label_names.as_deref()
+            }
+            Self::Regression => None,
+        }
+    }
+
+    /// The same, with the names that a model gives its labels.
+    pub(crate) fn without_names(mut self) -> Self {
+        if let Self::Classification { label_names } | Self::MultiLabel { label_names, .. } =
+            &mut self
+        {
+            *label_names = None;
+        }
+        self
+    }
+}
+
 /// A tag for every word.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename = "tokens")]
 pub struct TokensConfig {
+    /// The names of the tags in the order of their numbers, by which data may give them; `None` for those of the data.
+    pub label_names: Option<Vec<String>>,
     /// How tags mark entities.
     pub scheme: Scheme,
     /// The column of words in files of columns, from 0.
@@ -140,7 +171,7 @@ impl TaskConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Sequence(config) => match config.answer {
-                SequenceAnswer::Classification => "classification",
+                SequenceAnswer::Classification { .. } => "classification",
                 SequenceAnswer::MultiLabel { .. } => "multi_label",
                 SequenceAnswer::Regression => "regression",
             },
@@ -153,7 +184,9 @@ impl TaskConfig {
     /// Whether one of several classes is right, so that they can be weighed and targets smoothed.
     pub fn has_classes(&self) -> bool {
         match self {
-            Self::Sequence(config) => config.answer == SequenceAnswer::Classification,
+            Self::Sequence(config) => {
+                matches!(config.answer, SequenceAnswer::Classification { .. })
+            }
             Self::Tokens(_) => true,
             Self::Questions(_) | Self::Choice(_) => false,
         }
@@ -195,18 +228,23 @@ impl FromSection for TaskConfig {
     fn from_section(section: &mut Section) -> Self {
         match section.choice("type", &KINDS, Kind::Classification) {
             Kind::Classification => {
+                let label_names = label_names(section, 2);
                 let pair = section.optional_name("text_pair");
-                sequence(section, SequenceAnswer::Classification, pair, "label")
+                let answer = SequenceAnswer::Classification { label_names };
+                sequence(section, answer, pair, "label")
             }
             // Classification with another default.
             Kind::Pair => {
+                let label_names = label_names(section, 2);
                 let pair = section.name("text_pair", "text_pair");
-                sequence(section, SequenceAnswer::Classification, Some(pair), "label")
+                let answer = SequenceAnswer::Classification { label_names };
+                sequence(section, answer, Some(pair), "label")
             }
             Kind::MultiLabel => {
                 let separator = section.or("separator", ",".to_string());
                 section.check(!separator.is_empty(), "separator", "must not be empty");
                 let answer = SequenceAnswer::MultiLabel {
+                    label_names: label_names(section, 1),
                     separator,
                     threshold: section.fraction("threshold", 0.5),
                 };
@@ -218,6 +256,7 @@ impl FromSection for TaskConfig {
                 sequence(section, SequenceAnswer::Regression, pair, "label")
             }
             Kind::Tokens => Self::Tokens(TokensConfig {
+                label_names: label_names(section, 2),
                 scheme: section.choice("scheme", &SCHEMES, Scheme::Auto),
                 word_column: section.or("word_column", 0),
                 tag_column: section.or("tag_column", None),
@@ -243,6 +282,24 @@ impl FromSection for TaskConfig {
             }),
         }
     }
+}
+
+/// The names of labels, of which a task needs so many.
+fn label_names(section: &mut Section, least: usize) -> Option<Vec<String>> {
+    let value = section
+        .value("label_names")
+        .filter(|value| !value.is_null())?;
+    let names = Vec::<String>::from_value(&value).filter(|names| {
+        let different: HashSet<&String> = names.iter().collect();
+        different.len() == names.len() && names.len() >= least
+    });
+    if names.is_none() {
+        section.problem(
+            "label_names",
+            format!("must be null, or an array of {least} or more names, each once"),
+        );
+    }
+    names
 }
 
 fn sequence(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bert_core::error::Error;
+use bert_core::error::{Error, Result};
 
 use super::message::{nearest, quoted};
 
@@ -53,7 +53,7 @@ impl Labels {
     /// # Errors
     ///
     /// What is wrong, where a name comes twice.
-    pub fn from_names(names: Vec<String>) -> Result<Self, String> {
+    fn from_names(names: Vec<String>) -> std::result::Result<Self, String> {
         let labels = Self::numbered(names);
         for (number, name) in labels.names.iter().enumerate() {
             if let Some(last) = labels.get(name)
@@ -76,14 +76,59 @@ impl Labels {
         }
     }
 
+    /// The labels of training data: those that a configuration gives, which data may name by their numbers, or else the
+    /// discovered ones, in the order of the `known` names where these are the same.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], where a given name comes twice.
+    pub fn of_data(given: Option<&[String]>, discovered: Self, known: &[String]) -> Result<Self> {
+        match given {
+            Some(names) => Self::named(names, "task.label_names", "give each name once"),
+            None => Ok(discovered.in_order_of(known)),
+        }
+    }
+
+    /// The labels of a model's head, which a configuration may name otherwise; data may name them by their numbers.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], where a name comes twice, or there are not as many as the head has.
+    pub fn of_head(given: Option<&[String]>, head: &[String]) -> Result<Self> {
+        match given {
+            None => Self::named(
+                head,
+                "the model's labels",
+                "mend id2label in its config.json",
+            ),
+            Some(names) if names.len() == head.len() => {
+                Self::named(names, "task.label_names", "give each name once")
+            }
+            Some(names) => Err(Error::Usage {
+                problem: format!(
+                    "task.label_names has {} names, the model has {} outputs",
+                    names.len(),
+                    head.len()
+                ),
+                help: "give as many, or leave task.label_names out".into(),
+            }),
+        }
+    }
+
+    fn named(names: &[String], what: &str, help: &str) -> Result<Self> {
+        let labels = Self::from_names(names.to_vec()).map_err(|problem| Error::Usage {
+            problem: format!("{what}: {problem}"),
+            help: help.into(),
+        })?;
+        Ok(labels.or_numbers())
+    }
+
     /// With numbers for names, as data sets write classes, where no name is a number itself.
-    pub fn or_numbers(mut self) -> Self {
+    fn or_numbers(mut self) -> Self {
         self.numbers_count = self.names.iter().all(|name| name.parse::<f64>().is_err());
         self
     }
 
     /// In the order of the known names, where these are the same.
-    pub fn in_order_of(self, known: &[String]) -> Self {
+    fn in_order_of(self, known: &[String]) -> Self {
         let same = known.len() == self.len() && known.iter().all(|name| self.get(name).is_some());
         match Self::from_names(known.to_vec()) {
             Ok(labels) if same => labels,
@@ -124,7 +169,7 @@ impl Labels {
     ///
     /// # Errors
     /// [`Error::Usage`], with the key that says where they stand.
-    pub fn not_too_many(&self, key: &str) -> bert_core::error::Result<()> {
+    pub fn not_too_many(&self, key: &str) -> Result<()> {
         if self.len() <= MOST_LABELS {
             return Ok(());
         }
@@ -141,7 +186,7 @@ impl Labels {
     ///
     /// # Errors
     /// [`Error::Usage`].
-    pub fn enough(&self, least: usize) -> bert_core::error::Result<()> {
+    pub fn enough(&self, least: usize) -> Result<()> {
         if self.len() >= least {
             return Ok(());
         }

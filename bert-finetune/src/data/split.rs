@@ -1,4 +1,4 @@
-//! Which rows are held out for validation.
+//! Which rows are held out for validation, and which are trained on.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -21,6 +21,15 @@ fn draw(rows: usize, valid_fraction: f64, seed: u64) -> Vec<usize> {
     valid.truncate(held_out);
     valid.sort_unstable();
     valid
+}
+
+/// `count` of `0..rows`, or all where there are no more, ascending. Of a larger count they include those of a smaller one.
+pub fn choose(rows: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut chosen: Vec<usize> = (0..rows).collect();
+    chosen.shuffle(&mut generator(seed, "train rows", &[]));
+    chosen.truncate(count);
+    chosen.sort_unstable();
+    chosen
 }
 
 /// The rows held out, ascending, where rows of the same key go together and rows without one go by themselves: the
@@ -59,6 +68,15 @@ mod tests {
         let valid = draw(1000, 0.1, 7);
         assert_eq!(valid.len(), 100);
         assert!(valid.is_sorted_by(|a, b| a < b) && valid[99] < 1000);
+    }
+
+    #[test]
+    fn of_more_rows_to_train_on_fewer_are_a_part() {
+        let [few, many] = [10, 40].map(|count| choose(100, count, 5));
+        assert_eq!((few.len(), many.len()), (10, 40));
+        assert!(few.is_sorted_by(|a, b| a < b) && few.iter().all(|row| many.contains(row)));
+        assert_ne!(few, choose(100, 10, 6));
+        assert_eq!(choose(3, 10, 5), [0, 1, 2]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use bert_core::command::log_to;
 use bert_core::error::Result;
 
 use crate::cli::{Cli, Command};
+use train::Shown;
 
 /// Does something with the task of a configuration, as the type `$T`, and with its own part of the configuration.
 macro_rules! with_task {
@@ -56,13 +57,15 @@ pub fn run(cli: Cli) -> Result<()> {
             resume,
             seeds,
             dashboard,
-        } => train::train(
-            &config.load()?,
-            resume,
-            &seeds,
-            dashboard.into(),
-            cli.log_level,
-        ),
+            json,
+        } => {
+            let shown = Shown {
+                dashboard: dashboard.into(),
+                log_level: cli.log_level,
+                json,
+            };
+            train::train(&config.load()?, resume, &seeds, shown)
+        }
         Command::Evaluate {
             model,
             data,

@@ -1,11 +1,8 @@
 //! How long a training is, and its batches in order.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use bert_core::error::{Error, Result};
 use bert_core::train::BatchLoader;
-use bert_core::train::checkpoint::Position;
 
 use crate::config::FinetuneConfig;
 use crate::epochs::Batching;
@@ -63,18 +60,11 @@ impl Plan {
     pub(super) fn loader(
         &self,
         examples: Arc<Vec<Example>>,
-        start: &Position,
-        run_dir: &Path,
-    ) -> Result<BatchLoader<FinetuneBatch>> {
-        let cursor = serde_json::from_value(start.resume.clone());
-        let cursor: Cursor = cursor.map_err(|error| Error::Weights {
-            path: run_dir.to_path_buf(),
-            problem: format!("the checkpoint's position cannot be read ({error})"),
-            help: "start the run anew in another run_dir".into(),
-        })?;
+        cursor: Cursor,
+    ) -> BatchLoader<FinetuneBatch> {
         let batching = self.batching;
         let lengths: Arc<Vec<usize>> = Arc::new(examples.iter().map(Example::length).collect());
-        Ok(BatchLoader::new(self.steps as usize, move || {
+        BatchLoader::new(self.steps as usize, move || {
             let (examples, lengths) = (examples.clone(), lengths.clone());
             let batches = (cursor.epoch..).flat_map(move |epoch| {
                 let skip = if epoch == cursor.epoch {
@@ -99,7 +89,7 @@ impl Plan {
             Box::new(
                 batches.map(move |(batch, after)| FinetuneBatch::new(&examples, &batch, after)),
             )
-        }))
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bert_core::command::say;
+use bert_core::command::print;
 use bert_core::error::Result;
 use bert_core::files::write_json;
 use bert_core::train::checkpoint::publish;
@@ -19,7 +19,11 @@ use crate::tasks::Report;
 pub(super) const RESULTS: &str = "results.json";
 
 /// Mean and standard deviation over seeds, of every metric.
-pub(super) fn report_seeds(config: &FinetuneConfig, results: &[(u64, Value)]) -> Result<()> {
+pub(super) fn report_seeds(
+    config: &FinetuneConfig,
+    results: &[(u64, Value)],
+    json: bool,
+) -> Result<()> {
     let mut summary = Map::new();
     let mut lines = Vec::new();
     for split in ["valid", "test"] {
@@ -56,11 +60,9 @@ pub(super) fn report_seeds(config: &FinetuneConfig, results: &[(u64, Value)]) ->
     summary.insert("seeds".into(), json!(seeds));
     let path = config.run_dir.join("seeds.json");
     write_json(&path, &summary)?;
-    say(format!(
-        "{}\n\nnumbers     {}",
-        lines.join("\n"),
-        path.display()
-    ))
+    print(json, &summary.into(), || {
+        format!("{}\n\nnumbers     {}", lines.join("\n"), path.display())
+    })
 }
 
 /// Puts the finished model into place, scores it on the test file, and says what it came to.
@@ -69,15 +71,20 @@ pub(super) fn finish(
     outcome: &Outcome,
     best: MetricInfo,
     test: Option<&Path>,
+    json: bool,
 ) -> Result<()> {
     let run_dir = &config.run_dir;
     let shown = run_dir.display();
+    let mut value = outcome.to_json();
+    value.insert("run_dir".into(), json!(run_dir));
+    value.insert("seed".into(), json!(config.seed));
     if outcome.ending == Ending::Interrupted {
         let mut text = format!("\nStopped after step {}.\n", outcome.step);
         if let Some(checkpoint) = &outcome.checkpoint {
             text += &format!("checkpoint  {}\n", checkpoint.display());
         }
-        return say(text + "go on       the same command with --resume");
+        text += "go on       the same command with --resume";
+        return print(json, &value.into(), || text);
     }
     // The best model where one was chosen by name or by stopping early; else the last.
     let chosen = config.training.best_metric.is_some()
@@ -124,12 +131,15 @@ pub(super) fn finish(
     }
     write_json(&path, &results)?;
     text += &format!("\nmodel       {shown}/model   (transformers: from_pretrained)\n");
+    value.insert("model".into(), json!(model));
     if outcome.valid.is_some() {
         text += &format!("best        {shown}/best    (by {})\n", best.name);
+        value.insert("best".into(), json!(run_dir.join("best")));
     }
-    say(text
-        + &format!(
-            "numbers     {shown}/metrics.jsonl, {shown}/{RESULTS}\n\n\
-             Try it:\n  cargo run --release -p bert-finetune -- predict --model {shown}/model --input -"
-        ))
+    value.extend(results);
+    text += &format!(
+        "numbers     {shown}/metrics.jsonl, {shown}/{RESULTS}\n\n\
+         Try it:\n  cargo run --release -p bert-finetune -- predict --model {shown}/model --input -"
+    );
+    print(json, &value.into(), || text)
 }

@@ -63,6 +63,16 @@ impl<T: Task> Rows<T> {
         (train, valid)
     }
 
+    /// Keeps these rows alone, ascending.
+    pub(super) fn keep(&mut self, rows: &[usize]) {
+        let mut index = 0..;
+        self.records.retain(|_| {
+            index
+                .next()
+                .is_some_and(|row| rows.binary_search(&row).is_ok())
+        });
+    }
+
     /// Encodes them, in parallel.
     pub(super) fn encode(mut self, task: &T, encoder: &Encoder) -> Result<Set<T>> {
         let cut_before = encoder.truncated();

@@ -22,7 +22,7 @@ use super::set::Rows;
 use super::with_task;
 use crate::config::{DataSource, FinetuneConfig};
 use crate::data::message::named;
-use crate::data::split::hold_out;
+use crate::data::split::{choose, hold_out};
 use crate::examples::{Classes, fingerprint};
 use crate::model::LOSS;
 use crate::tasks::Task;
@@ -37,15 +37,23 @@ const FREE_KEYS: [&str; 4] = [
     "training.keep_checkpoints",
 ];
 
+/// What is shown of a training.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) dashboard: Dashboard,
+    pub(super) log_level: log::LevelFilter,
+    /// Whether what it came to is shown as JSON.
+    pub(super) json: bool,
+}
+
 pub(super) fn train(
     config: &FinetuneConfig,
     resume: ResumeArgs,
     seeds: &[u64],
-    dashboard: Dashboard,
-    log_level: log::LevelFilter,
+    mut shown: Shown,
 ) -> Result<()> {
     // Refused before the data are read, not after.
-    let dashboard = dashboard.resolve()?;
+    shown.dashboard = shown.dashboard.resolve()?;
     check(&config.backend)?;
     let mut different = seeds.to_vec();
     different.sort_unstable();
@@ -57,8 +65,7 @@ pub(super) fn train(
         let run = Run {
             config,
             resume,
-            dashboard,
-            log_level,
+            shown,
         };
         return run.train().map(|_| ());
     }
@@ -73,8 +80,7 @@ pub(super) fn train(
         let run = Run {
             config: &of_seed,
             resume,
-            dashboard,
-            log_level,
+            shown,
         };
         if run.train()? == Ending::Interrupted {
             return Ok(());
@@ -89,14 +95,13 @@ pub(super) fn train(
         })?;
         results.push((seed, value));
     }
-    report_seeds(config, &results)
+    report_seeds(config, &results, shown.json)
 }
 
 struct Run<'a> {
     config: &'a FinetuneConfig,
     resume: ResumeArgs,
-    dashboard: Dashboard,
-    log_level: log::LevelFilter,
+    shown: Shown,
 }
 
 impl Run<'_> {
@@ -128,7 +133,7 @@ impl Run<'_> {
             ));
         }
         let files = self.files()?;
-        log_to_run(run_dir, self.log_level)?;
+        log_to_run(run_dir, self.shown.log_level)?;
         let start = Start {
             run: self,
             directory,
@@ -192,7 +197,7 @@ impl Start<'_> {
         let task = T::learn(of_task, &rows.records, classes, &known)?;
         // Held-out rows are measured as later with `evaluate`: class weights and smoothing are for training.
         let plain = task.plain();
-        let (train, valid) = match &self.files.valid {
+        let (mut train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(of_task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
                 let shared = rows.records.iter().map(T::shared);
@@ -202,6 +207,9 @@ impl Start<'_> {
             }
             None => (rows, None),
         };
+        if let Some(count) = data.max_train_rows {
+            train.keep(&choose(train.records.len(), count, config.seed));
+        }
         let chooses =
             training.best_metric.is_some() || training.early_stopping_evaluations.is_some();
         if valid.is_none() && chooses {
@@ -249,11 +257,12 @@ impl Start<'_> {
             best,
             train: Arc::new(train.examples),
             valid: valid.map(Arc::new),
-            dashboard: self.run.dashboard,
+            dashboard: self.run.shown.dashboard,
         };
         remark_on(backend);
         let outcome = run_on(backend, job)?;
-        finish(config, &outcome, best, self.files.test.as_deref())?;
+        let (test, json) = (self.files.test.as_deref(), self.run.shown.json);
+        finish(config, &outcome, best, test, json)?;
         Ok(outcome.ending)
     }
 }

@@ -50,7 +50,7 @@ impl Kind {
         counts: &[u64],
     ) -> Result<Self> {
         Ok(match *answer {
-            SequenceAnswer::Classification => {
+            SequenceAnswer::Classification { .. } => {
                 Self::Classes(ClassTargets::new(classes, names, counts)?)
             }
             SequenceAnswer::MultiLabel { threshold, .. } => Self::Labels { threshold },
@@ -87,7 +87,7 @@ impl Record {
         let value = value.map(|value| {
             gold_of(answer, value).ok_or_else(|| {
                 let expected = match answer {
-                    SequenceAnswer::Classification => "a name",
+                    SequenceAnswer::Classification { .. } => "a name",
                     SequenceAnswer::MultiLabel { .. } => {
                         "an array of names, each once, or such names in a string"
                     }
@@ -109,7 +109,7 @@ impl Record {
 
 fn gold_of(answer: &SequenceAnswer, value: &Value) -> Option<Gold> {
     match answer {
-        SequenceAnswer::Classification => row::label(value).map(Gold::Class),
+        SequenceAnswer::Classification { .. } => row::label(value).map(Gold::Class),
         SequenceAnswer::MultiLabel { separator, .. } => {
             let labels: Vec<String> = match value {
                 // `[1.0, 0.0]` says for each label whether it is one, not which.
@@ -189,7 +189,7 @@ impl SequenceTask {
 /// Labels that a task needs to have something to tell apart.
 fn least_labels(answer: &SequenceAnswer) -> usize {
     match answer {
-        SequenceAnswer::Classification => 2,
+        SequenceAnswer::Classification { .. } => 2,
         SequenceAnswer::MultiLabel { .. } => 1,
         SequenceAnswer::Regression => 0,
     }
@@ -227,7 +227,8 @@ impl Task for SequenceTask {
             })
             .map(String::as_str)
             .collect();
-        let labels = Labels::discover(names.iter().copied()).in_order_of(known);
+        let discovered = Labels::discover(names.iter().copied());
+        let labels = Labels::of_data(config.answer.label_names(), discovered, known)?;
         if labels.len() < least_labels(&config.answer) {
             return Err(Error::Usage {
                 problem: match labels.names() {
@@ -250,11 +251,7 @@ impl Task for SequenceTask {
     }
 
     fn of_head(config: &SequenceConfig, head: &Head) -> Result<Self> {
-        let names = head.labels.clone();
-        let labels = Labels::from_names(names).map_err(|problem| Error::Usage {
-            problem: format!("the model's labels: {problem}"),
-            help: "mend id2label in its config.json".into(),
-        })?;
+        let labels = Labels::of_head(config.answer.label_names(), &head.labels)?;
         labels.enough(least_labels(&config.answer))?;
         if config.answer == SequenceAnswer::Regression && labels.len() > 1 {
             return Err(Error::Usage {
@@ -262,7 +259,6 @@ impl Task for SequenceTask {
                 help: "regression on several numbers at once is not supported".into(),
             });
         }
-        let labels = labels.or_numbers();
         let counts = vec![0; labels.len()];
         let kind = Kind::new(&config.answer, &Classes::PLAIN, labels.names(), &counts)?;
         Ok(Self {
@@ -277,6 +273,13 @@ impl Task for SequenceTask {
             *targets = targets.plain();
         }
         plain
+    }
+
+    fn resolve(&self, config: &SequenceConfig) -> SequenceConfig {
+        SequenceConfig {
+            answer: config.answer.clone().without_names(),
+            ..config.clone()
+        }
     }
 
     fn head(&self) -> Head {

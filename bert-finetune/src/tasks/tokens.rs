@@ -136,7 +136,8 @@ impl Task for TokenTask {
                 .iter()
                 .flat_map(|record| record.gold.iter().flatten())
         };
-        let labels = Labels::discover_tags(tags().map(String::as_str)).in_order_of(known);
+        let discovered = Labels::discover_tags(tags().map(String::as_str));
+        let labels = Labels::of_data(config.label_names.as_deref(), discovered, known)?;
         if labels.len() < 2 {
             return Err(Error::Usage {
                 problem: format!("the training data have {} different tags", labels.len()),
@@ -150,7 +151,7 @@ impl Task for TokenTask {
             .all(|name| name.parse::<u64>().is_ok())
         {
             tell!(
-                "           the tags are numbers: words are scored, not entities, which take names such as B-PER"
+                "           the tags are numbers: words are scored, not entities, which take names such as B-PER (task.label_names)"
             );
         }
         let mut counts = vec![0; labels.len()];
@@ -162,12 +163,8 @@ impl Task for TokenTask {
     }
 
     fn of_head(config: &TokensConfig, head: &Head) -> Result<Self> {
-        let labels = Labels::from_names(head.labels.clone()).map_err(|problem| Error::Usage {
-            problem: format!("the model's labels: {problem}"),
-            help: "mend id2label in its config.json".into(),
-        })?;
+        let labels = Labels::of_head(config.label_names.as_deref(), &head.labels)?;
         labels.enough(1)?;
-        let labels = labels.or_numbers();
         let counts = vec![0; labels.len()];
         let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
         Self::new(labels, targets, config.scheme)
@@ -177,6 +174,13 @@ impl Task for TokenTask {
         Self {
             targets: self.targets.plain(),
             ..self.clone()
+        }
+    }
+
+    fn resolve(&self, config: &TokensConfig) -> TokensConfig {
+        TokensConfig {
+            label_names: None,
+            ..config.clone()
         }
     }
 
@@ -347,6 +351,7 @@ mod tests {
 
     fn task(labels: &[&str]) -> Result<TokenTask> {
         let config = TokensConfig {
+            label_names: None,
             scheme: Scheme::Auto,
             word_column: 0,
             tag_column: None,

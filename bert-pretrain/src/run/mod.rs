@@ -29,7 +29,14 @@ pub fn run(cli: Cli) -> Result<()> {
             config,
             resume,
             dashboard,
-        } => train::train(&config.load()?, resume, dashboard.into(), cli.log_level),
+            json,
+        } => train::train(
+            &config.load()?,
+            resume,
+            dashboard.into(),
+            cli.log_level,
+            json,
+        ),
         Command::Tokenizer { config, json } => data::tokenizer(&config.load()?, json),
         Command::Prepare { config, json } => data::prepare(&config.load()?, json),
         Command::ShowExamples {
@@ -40,6 +47,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::SampleData {
             directory,
             seed,
+            backend: _,
             json,
         } => data::sample_data(&directory, seed, json),
         Command::Evaluate {
@@ -65,6 +73,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Convert {
             model,
             output,
+            backend: _,
             json,
         } => convert::convert(&model, &output, json),
         Command::Bench {

@@ -5,12 +5,13 @@ mod job;
 use std::path::Path;
 
 use bert_core::backend::{check, run_on};
-use bert_core::command::{ResumeArgs, log_to_run, remark_on, say, usage};
+use bert_core::command::{ResumeArgs, log_to_run, print, remark_on, usage};
 use bert_core::error::Result;
 use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::{Dashboard, Ending, Outcome, Recipe};
 use bert_core::weights::{Checkpoint, read_config};
+use serde_json::{Value, json};
 
 use super::data;
 use super::model::sizes;
@@ -37,6 +38,7 @@ pub(super) fn train(
     resume: ResumeArgs,
     dashboard: Dashboard,
     log_level: log::LevelFilter,
+    json: bool,
 ) -> Result<()> {
     // Refused before the corpus is prepared, not after.
     let dashboard = dashboard.resolve()?;
@@ -89,7 +91,9 @@ pub(super) fn train(
     };
     remark_on(&config.backend);
     let (outcome, architecture) = run_on(&config.backend, job)?;
-    say(report(config, &outcome, architecture))
+    print(json, &value(config, &outcome), || {
+        report(config, &outcome, architecture)
+    })
 }
 
 /// The vocabulary that a checkpoint's weights are for. A corpus that has changed since would give another one, of the same
@@ -123,6 +127,19 @@ fn tokenizer_of(
             "undo that, or begin another run (--set run_dir=...)",
         )),
     }
+}
+
+/// What a run came to and where its model is, as JSON.
+fn value(config: &PretrainConfig, outcome: &Outcome) -> Value {
+    let mut value = outcome.to_json();
+    if outcome.ending != Ending::Interrupted {
+        value.insert("model".into(), json!(config.run_dir.join("model")));
+        if let Some(valid) = &outcome.valid {
+            value.insert("best".into(), json!(config.run_dir.join("best")));
+            value.insert("valid".into(), valid.to_json().into());
+        }
+    }
+    value.into()
 }
 
 /// What a run came to, where its model is, and what to do next.

@@ -18,11 +18,10 @@ use bert_core::train::{
     RunSettings, StepMetrics, check_memory,
 };
 use bert_core::weights::{Head, Part, read_head};
-use serde_json::json;
 
 use crate::config::FinetuneConfig;
 use crate::data::message::named;
-use crate::examples::{Cursor, Example, FinetuneBatch};
+use crate::examples::{Example, FinetuneBatch};
 use crate::model::{Finetuning, LOSS, Outputs, TaskModel};
 use crate::run::directory::Settings;
 use crate::run::plan::Plan;
@@ -68,10 +67,9 @@ impl<T: Task> Job for TrainJob<'_, T> {
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm)
                 .with_learning_rate_scale(move |path| layer_decay(path, decay, layers));
         let checkpoint = self.run.checkpoint();
-        let first = json!(Cursor::default());
-        let start = checkpoint::start(checkpoint, first, &optimizer, &device)?;
+        let (start, cursor) = checkpoint::start(checkpoint, &optimizer, &device)?;
         let plan = Plan::new(config, &self.train);
-        let train = plan.loader(self.train.clone(), &start, &config.run_dir)?;
+        let train = plan.loader(self.train.clone(), cursor);
         let batches = match &self.valid {
             Some(valid) => sorted_batches(&valid.examples, training.batch_tokens).collect(),
             None => Vec::new(),

@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use bert_core::backend::Job;
 use bert_core::config::BertConfig;
-use bert_core::error::{Error, Result};
+use bert_core::error::Result;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::optim::{BertOptimizer, Schedule};
 use bert_core::tell;
-use bert_core::train::checkpoint::{self, Position, publish};
+use bert_core::train::checkpoint::{self, publish};
 use bert_core::train::{
     BatchLoader, Cadence, Dashboard, Ending, LoopConfig, Outcome, Recipe, RunDirectory,
     RunSettings, check_memory,
 };
 use bert_core::weights::{Head, Part, load_weights, save_model};
-use serde_json::json;
 
 use crate::config::{ModelSource, Pairs, PretrainConfig};
 use crate::corpus::Prepared;
@@ -79,11 +78,10 @@ impl Job for TrainJob<'_> {
         let optimizer =
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
         let checkpoint = self.run.checkpoint();
-        let first = json!(Cursor::default());
-        let start = checkpoint::start(checkpoint, first, &optimizer, &device)?;
+        let (start, cursor) = checkpoint::start(checkpoint, &optimizer, &device)?;
         let vocabulary = Arc::new(Vocabulary::of(&self.prepared.tokenizer)?);
         let (valid, unigram_loss) = held_out(config, &self.prepared, &vocabulary)?;
-        let train = train_loader(config, &self.prepared, vocabulary, &start)?;
+        let train = train_loader(config, &self.prepared, vocabulary, cursor)?;
         let valid_batches = valid.len();
         let valid = BatchLoader::new(valid_batches, move || Box::new(valid.clone().into_iter()));
 
@@ -151,14 +149,8 @@ fn train_loader(
     config: &PretrainConfig,
     prepared: &Prepared,
     vocabulary: Arc<Vocabulary>,
-    start: &Position,
+    cursor: Cursor,
 ) -> Result<BatchLoader<PretrainingBatch>> {
-    let cursor: Cursor =
-        serde_json::from_value(start.resume.clone()).map_err(|error| Error::Weights {
-            path: config.run_dir.clone(),
-            problem: format!("the checkpoint's position cannot be read ({error})"),
-            help: "start the run anew in another run_dir".into(),
-        })?;
     let mut stream = BatchStream::new(
         Arc::new(prepared.corpus.train.clone()),
         &config.examples,
