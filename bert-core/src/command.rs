@@ -170,8 +170,40 @@ impl From<DashboardArg> for Dashboard {
     }
 }
 
-/// Reads how much is logged.
-pub fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
+/// How much is logged, and where to.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LogArgs {
+    /// How much is logged: of a training to its experiment.log, "info" unless given; of other commands to standard error,
+    /// "warn"
+    #[arg(long, global = true, value_name = "LEVEL", value_parser = log_level())]
+    log_level: Option<LevelFilter>,
+}
+
+impl LogArgs {
+    /// Sends what is logged from here on to standard error.
+    pub fn to_stderr(self) {
+        log_to(
+            std::io::stderr(),
+            self.log_level.unwrap_or(LevelFilter::Warn),
+        );
+    }
+
+    /// Sends what is logged from here on to the run's `experiment.log`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn to_run(self, run_dir: &Path) -> Result<()> {
+        let path = run_dir.join("experiment.log");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        log_to(
+            file.map_err(Error::io("open", &path))?,
+            self.log_level.unwrap_or(LevelFilter::Info),
+        );
+        Ok(())
+    }
+}
+
+fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .try_map(|level| level.parse::<LevelFilter>())
 }
@@ -238,22 +270,10 @@ impl Write for Log {
     }
 }
 
-/// Sends what is logged to `writer` from here on.
-pub fn log_to(writer: impl Write + Send + 'static, level: LevelFilter) {
+fn log_to(writer: impl Write + Send + 'static, level: LevelFilter) {
     *LOG.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(writer));
     // The second time it is there, and has another writer now.
     let _ = simplelog::WriteLogger::init(level, simplelog::Config::default(), Log);
-}
-
-/// Sends what is logged to the run's `experiment.log`.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn log_to_run(run_dir: &Path, level: LevelFilter) -> Result<()> {
-    let path = run_dir.join("experiment.log");
-    let file = OpenOptions::new().create(true).append(true).open(&path);
-    log_to(file.map_err(Error::io("open", &path))?, level);
-    Ok(())
 }
 
 /// Prints a result: JSON, or as people read it.

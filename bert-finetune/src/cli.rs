@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, ResumeArgs, log_level, positive};
+use bert_core::command::{BackendArgs, ConfigArgs, DashboardArg, LogArgs, ResumeArgs, positive};
 use clap::{Args, Parser, Subcommand};
 
 /// A pre-trained BERT to answers.
@@ -12,9 +12,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// How much is logged.
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", value_parser = log_level())]
-    pub log_level: log::LevelFilter,
+    /// What is logged.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// The commands.

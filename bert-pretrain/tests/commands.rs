@@ -23,6 +23,19 @@ const CONFIG: &str = r#"{
 }"#;
 
 #[test]
+fn what_does_not_fit_into_memory_is_refused_before_the_corpus_is_prepared() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::write(root.join("c.json"), CONFIG).unwrap();
+    let sizes = "model.num_hidden_layers=1000";
+    let tokens = "training.batch_tokens=16000000";
+    let output = run(root, &["train", "c.json", "--set", sizes, "--set", tokens]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("lower training.batch_tokens below"));
+    assert!(!root.join("cache").exists());
+}
+
+#[test]
 fn a_resumed_run_ends_with_the_bits_of_one_that_went_straight_through() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();

@@ -12,7 +12,6 @@ mod scores;
 mod set;
 mod train;
 
-use bert_core::command::log_to;
 use bert_core::error::Result;
 
 use crate::cli::{Cli, Command};
@@ -49,7 +48,7 @@ pub(crate) use with_task;
 /// The command's own; [`bert_core::command::end`] says how to end with them.
 pub fn run(cli: Cli) -> Result<()> {
     if !matches!(cli.command, Command::Train { .. }) {
-        log_to(std::io::stderr(), cli.log_level.min(log::LevelFilter::Warn));
+        cli.log.to_stderr();
     }
     match cli.command {
         Command::Train {
@@ -61,7 +60,7 @@ pub fn run(cli: Cli) -> Result<()> {
         } => {
             let shown = Shown {
                 dashboard: dashboard.into(),
-                log_level: cli.log_level,
+                log: cli.log,
                 json,
             };
             train::train(&config.load()?, resume, &seeds, shown)

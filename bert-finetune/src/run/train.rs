@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bert_core::backend::{check, run_on};
-use bert_core::command::{ResumeArgs, log_to_run, remark_on, usage};
+use bert_core::command::{LogArgs, ResumeArgs, remark_on, usage};
 use bert_core::config::BertConfig;
 use bert_core::error::{ConfigProblem, Error, Result};
 use bert_core::sample_data;
@@ -41,7 +41,7 @@ const FREE_KEYS: [&str; 4] = [
 #[derive(Clone, Copy)]
 pub(super) struct Shown {
     pub(super) dashboard: Dashboard,
-    pub(super) log_level: log::LevelFilter,
+    pub(super) log: LogArgs,
     /// Whether what it came to is shown as JSON.
     pub(super) json: bool,
 }
@@ -133,7 +133,7 @@ impl Run<'_> {
             ));
         }
         let files = self.files()?;
-        log_to_run(run_dir, self.shown.log_level)?;
+        self.shown.log.to_run(run_dir)?;
         let start = Start {
             run: self,
             directory,

@@ -10,7 +10,6 @@ mod model;
 mod predict;
 mod train;
 
-use bert_core::command::log_to;
 use bert_core::config::{apply_overrides, read_value};
 use bert_core::error::Result;
 
@@ -22,7 +21,7 @@ use crate::cli::{Cli, Command};
 /// The command's own; [`bert_core::command::end`] says how to end with them.
 pub fn run(cli: Cli) -> Result<()> {
     if !matches!(cli.command, Command::Train { .. }) {
-        log_to(std::io::stderr(), cli.log_level.min(log::LevelFilter::Warn));
+        cli.log.to_stderr();
     }
     match cli.command {
         Command::Train {
@@ -30,13 +29,7 @@ pub fn run(cli: Cli) -> Result<()> {
             resume,
             dashboard,
             json,
-        } => train::train(
-            &config.load()?,
-            resume,
-            dashboard.into(),
-            cli.log_level,
-            json,
-        ),
+        } => train::train(&config.load()?, resume, dashboard.into(), cli.log, json),
         Command::Tokenizer { config, json } => data::tokenizer(&config.load()?, json),
         Command::Prepare { config, json } => data::prepare(&config.load()?, json),
         Command::ShowExamples {

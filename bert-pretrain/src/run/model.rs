@@ -13,13 +13,18 @@ use bert_core::weights::{ModelDirectory, Part, load_weights, read_config};
 
 use crate::config::{ModelSource, Pairs, PretrainConfig};
 
+/// The sizes of a configuration's model, as far as it gives them: the vocabulary may be 0, which stands for the tokenizer's.
+pub(super) fn given_sizes(config: &PretrainConfig) -> Result<BertConfig> {
+    match &config.model {
+        ModelSource::Sizes(sizes) => Ok(sizes.clone()),
+        ModelSource::Directory(path) => read_config(path),
+    }
+}
+
 /// The sizes of a configuration's model, with the tokenizer's vocabulary.
 pub(super) fn sizes(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<BertConfig> {
     let vocabulary = tokenizer.vocab_size();
-    let mut sizes = match &config.model {
-        ModelSource::Sizes(sizes) => sizes.clone(),
-        ModelSource::Directory(path) => read_config(path)?,
-    };
+    let mut sizes = given_sizes(config)?;
     if sizes.vocab_size == 0 {
         sizes.vocab_size = vocabulary;
     }

@@ -5,16 +5,16 @@ mod job;
 use std::path::Path;
 
 use bert_core::backend::{check, run_on};
-use bert_core::command::{ResumeArgs, log_to_run, print, remark_on, usage};
+use bert_core::command::{LogArgs, ResumeArgs, print, remark_on, usage};
 use bert_core::error::Result;
 use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::train::{Dashboard, Ending, Outcome, Recipe};
-use bert_core::weights::{Checkpoint, read_config};
+use bert_core::train::{Dashboard, Ending, Outcome, Recipe, check_memory};
+use bert_core::weights::Checkpoint;
 use serde_json::{Value, json};
 
 use super::data;
-use super::model::sizes;
+use super::model::{given_sizes, sizes};
 use crate::config::{CorpusConfig, ModelSource, PretrainConfig, TokenizerConfig};
 use crate::corpus::Settings;
 use job::TrainJob;
@@ -37,7 +37,7 @@ pub(super) fn train(
     config: &PretrainConfig,
     resume: ResumeArgs,
     dashboard: Dashboard,
-    log_level: log::LevelFilter,
+    log: LogArgs,
     json: bool,
 ) -> Result<()> {
     // Refused before the corpus is prepared, not after.
@@ -46,12 +46,14 @@ pub(super) fn train(
     let run = resume.open(&config.run_dir)?;
     let changes = run.changed_keys(config, &FREE_KEYS)?;
     resume.check(&run, &changes)?;
+    // Found wanting before the corpus is prepared, not after.
+    let known = given_sizes(config)?;
+    let backend = &config.backend;
+    check_memory(backend, &known, config.training.batch_tokens, 0)?;
     if let (ModelSource::Directory(path), None) = (&config.model, run.checkpoint()) {
-        // Found wanting before the corpus is prepared, not after.
-        read_config(path)?;
         Checkpoint::open(path)?;
     }
-    log_to_run(&config.run_dir, log_level)?;
+    log.to_run(&config.run_dir)?;
 
     let mut settings = Settings::from(config);
     let own_tokenizer;
