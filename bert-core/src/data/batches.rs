@@ -9,31 +9,20 @@ use std::ops::Range;
 /// examples would weigh more than others in the mean. Lengths that are sorted give batches of like lengths, so that a
 /// backend that pads inside attention wastes next to nothing.
 pub fn group(lengths: &[usize], budget: usize) -> Vec<Range<usize>> {
-    // Filling every batch to the brim gives the fewest; one more is planned whenever evening out did not work with so few.
-    let mut planned = spread(lengths, budget, 1).len();
-    loop {
-        let batches = spread(lengths, budget, planned);
-        if batches.len() <= planned {
-            return batches;
-        }
-        planned += 1;
-    }
-}
-
-/// Cuts off, again and again, the run that comes closest to an equal share of what is left, within the budget.
-/// May need more than the planned number of batches.
-fn spread(lengths: &[usize], budget: usize, planned: usize) -> Vec<Range<usize>> {
-    let mut batches: Vec<Range<usize>> = Vec::with_capacity(planned);
+    let fewest = fewest_runs(lengths, budget);
+    let mut batches: Vec<Range<usize>> = Vec::with_capacity(fewest[0]);
     let mut remaining: usize = lengths.iter().sum();
     let mut first = 0;
     while first < lengths.len() {
-        let share = remaining.div_ceil(planned.saturating_sub(batches.len()).max(1));
+        let after_this = fewest[0] - batches.len() - 1;
+        let share = remaining.div_ceil(after_this + 1);
         let (mut end, mut sum) = (first, 0);
         while end < lengths.len() {
             let with_next = sum + lengths[end];
-            // Nearer to the share with the next one than without it.
+            // Nearer to an equal share of what is left with the next one than without it.
             let is_nearer = sum + with_next <= 2 * share;
-            if end > first && (with_next > budget || !is_nearer) {
+            let is_needed = fewest[end] > after_this;
+            if end > first && (with_next > budget || !(is_nearer || is_needed)) {
                 break;
             }
             sum = with_next;
@@ -46,6 +35,22 @@ fn spread(lengths: &[usize], budget: usize, planned: usize) -> Vec<Range<usize>>
     batches
 }
 
+/// For every length, and for the end, how few runs within the budget hold it and all after it: those that are filled to the
+/// brim.
+fn fewest_runs(lengths: &[usize], budget: usize) -> Vec<usize> {
+    let mut fewest = vec![0; lengths.len() + 1];
+    let (mut end, mut sum) = (lengths.len(), 0);
+    for first in (0..lengths.len()).rev() {
+        sum += lengths[first];
+        while sum > budget && end > first + 1 {
+            end -= 1;
+            sum -= lengths[end];
+        }
+        fewest[first] = 1 + fewest[end];
+    }
+    fewest
+}
+
 #[cfg(test)]
 mod tests {
     use rand::Rng;
@@ -56,6 +61,37 @@ mod tests {
     fn sums(lengths: &[usize], batches: &[Range<usize>]) -> Vec<usize> {
         let sum = |range: &Range<usize>| lengths[range.clone()].iter().sum();
         batches.iter().map(sum).collect()
+    }
+
+    fn filled_to_the_brim(lengths: &[usize], budget: usize) -> usize {
+        let (mut batches, mut sum) = (0, usize::MAX);
+        for length in lengths {
+            sum = match sum.saturating_add(*length) {
+                more if more <= budget => more,
+                _ => {
+                    batches += 1;
+                    *length
+                }
+            };
+        }
+        batches
+    }
+
+    #[test]
+    fn there_are_as_few_batches_as_can_be_even_where_the_longest_fill_one_alone() {
+        let mut random = generator(4, "test", &[]);
+        for budget in [256, 300, 511] {
+            let mut lengths: Vec<usize> = (0..5000)
+                .map(|_| random.random_range(5..400usize).min(256))
+                .collect();
+            for _ in 0..2 {
+                let batches = group(&lengths, budget);
+                assert_eq!(batches.len(), filled_to_the_brim(&lengths, budget));
+                let sums = sums(&lengths, &batches);
+                assert!(sums.iter().all(|&sum| sum <= budget));
+                lengths.sort_unstable();
+            }
+        }
     }
 
     #[test]
@@ -108,6 +144,7 @@ mod tests {
             let batches = sums(&lengths, &group(&lengths, 4096));
             let total: usize = lengths.iter().sum();
             assert!(batches.len() <= total.div_ceil(4096) + 1);
+            assert_eq!(batches.len(), filled_to_the_brim(&lengths, 4096));
             let mean = total as f64 / batches.len() as f64;
             for &sum in &batches {
                 assert!((sum as f64 - mean).abs() < 160.0, "{sum} of mean {mean}");
