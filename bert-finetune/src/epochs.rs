@@ -25,13 +25,9 @@ impl Batching {
         let mut order: Vec<usize> = (0..lengths.len()).collect();
         let mut random = generator(self.seed, "epoch", &[epoch]);
         order.shuffle(&mut random);
-        let mut batches = Vec::new();
-        let mut rest = order.as_slice();
-        while !rest.is_empty() {
-            let (pool, after) = rest.split_at(self.pool(rest, lengths));
-            batches.extend(self.sorted(pool, lengths));
-            rest = after;
-        }
+        let pools = self.pools(&order, lengths).into_iter();
+        let mut batches: Vec<Vec<usize>> =
+            pools.flat_map(|pool| self.sorted(pool, lengths)).collect();
         batches.shuffle(&mut random);
         batches
     }
@@ -50,23 +46,20 @@ impl Batching {
         within_both.collect()
     }
 
-    /// How many of the examples make a pool.
-    fn pool(&self, examples: &[usize], lengths: &[usize]) -> usize {
-        let most_tokens = self.batch_tokens.saturating_mul(POOL_BATCHES);
-        let most = self
-            .batch_size
-            .map(|size| size.saturating_mul(POOL_BATCHES));
-        let mut tokens = 0_usize;
-        let within = examples.iter().take_while(|&&example| {
-            tokens = tokens.saturating_add(lengths[example]);
-            tokens <= most_tokens
-        });
-        let count = match most {
+    /// Cuts the order into pools. By tokens they are of nearly one size: the rest of a division would be a small pool, with
+    /// a batch of few examples, which would weigh more than others.
+    fn pools<'a>(&self, order: &'a [usize], lengths: &[usize]) -> Vec<&'a [usize]> {
+        match self.batch_size {
             // The size decides, whatever the tokens: batches of that many are what was asked for.
-            Some(most) => most.min(examples.len()),
-            None => within.count(),
-        };
-        count.max(1)
+            Some(size) => order
+                .chunks(size.saturating_mul(POOL_BATCHES).max(1))
+                .collect(),
+            None => {
+                let lengths: Vec<usize> = order.iter().map(|&example| lengths[example]).collect();
+                let runs = group(&lengths, self.batch_tokens.saturating_mul(POOL_BATCHES));
+                runs.into_iter().map(|run| &order[run]).collect()
+            }
+        }
     }
 }
 
@@ -96,6 +89,19 @@ mod tests {
         assert_eq!(all, (0..997).collect::<Vec<_>>());
         assert_eq!(first, batching.epoch(&lengths, 0));
         assert_ne!(first, batching.epoch(&lengths, 1));
+    }
+
+    #[test]
+    fn one_example_too_many_for_a_pool_is_no_batch_by_itself() {
+        let batching = Batching {
+            batch_tokens: 2048,
+            batch_size: None,
+            seed: 1,
+        };
+        let batches = batching.epoch(&[128; 801], 0);
+        let sizes = batches.iter().map(Vec::len);
+        assert_eq!(batches.len(), 51);
+        assert!(sizes.min() >= Some(15), "{batches:?}");
     }
 
     #[test]

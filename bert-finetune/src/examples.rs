@@ -80,6 +80,24 @@ pub struct Cursor {
     pub epoch: u64,
     /// Batches done of this one.
     pub batch: usize,
+    /// How many it has; 0 where none is done, or nobody wrote it down.
+    #[serde(default)]
+    pub batches: usize,
+}
+
+impl Cursor {
+    /// The same share of an epoch that has so many batches now: as many where nothing has changed since.
+    pub fn in_epoch_of(self, batches: usize) -> Self {
+        let batch = match self.batches {
+            was if was == batches || was == 0 => self.batch,
+            was => (self.batch * batches).div_ceil(was),
+        };
+        Self {
+            batch: batch.min(batches),
+            batches,
+            ..self
+        }
+    }
 }
 
 /// A micro-batch, on the host.

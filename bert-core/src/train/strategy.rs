@@ -36,7 +36,7 @@ pub(super) type Components<B, M> = LearningComponentsMarker<B, Schedule, M, Bert
 pub struct LoopConfig {
     /// Optimizer steps in all.
     pub steps: u64,
-    /// Micro-batches a step.
+    /// Micro-batches a step; where the stream ends, the last step has what is left.
     pub accumulation: usize,
     /// Steps from one logged step to the next.
     pub log_every_steps: u64,
@@ -230,7 +230,8 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let step = self.position.step + 1;
         let mut micro_batches: Vec<M::Batch> = batches.take(config.accumulation).collect();
         self.position.window.waited += started.elapsed().as_secs_f64();
-        if micro_batches.len() < config.accumulation {
+        // The last step may have fewer micro-batches than the others.
+        if micro_batches.is_empty() {
             let problem = "the stream of batches ended".into();
             return Err(self.failure(step, &micro_batches, problem));
         }

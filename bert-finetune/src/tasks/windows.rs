@@ -71,15 +71,16 @@ pub fn passage_windows(tokens: usize, room: usize, stride: usize) -> Vec<Range<u
 }
 
 /// Whether a window is the one that shows most around a token of its: the least of what stands to the left and to the
-/// right, and then the longer window; the first of equal ones.
+/// right, and then the longer window; the first of equal ones. Windows begin, and end, one after the other.
 pub fn has_most_context(windows: &[Range<usize>], window: usize, token: usize) -> bool {
     let context = |window: &Range<usize>| {
         let around = (token - window.start).min(window.end - 1 - token);
         around as f64 + 0.01 * window.len() as f64
     };
     let own = context(&windows[window]);
-    let others = windows.iter().enumerate();
-    let mut showing = others.filter(|(_, other)| other.contains(&token));
+    let first = windows.partition_point(|other| other.end <= token);
+    let showing = (first..).zip(&windows[first..]);
+    let mut showing = showing.take_while(|(_, other)| other.start <= token);
     showing.all(|(index, other)| {
         let context = context(other);
         index == window || context < own || (context == own && index > window)

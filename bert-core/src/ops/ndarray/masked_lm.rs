@@ -205,6 +205,9 @@ impl TaskResult {
 fn loss_and_residual(logits: &mut [f32], label: usize) -> (f32, bool) {
     let largest = maximum(logits);
     let at_label = logits[label];
+    // Of equal ones the first, as in every argmax.
+    let is_first = || logits[..label].iter().all(|logit| *logit < largest);
+    let correct = at_label >= largest && is_first();
     for logit in logits.iter_mut() {
         *logit = exp(*logit - largest);
     }
@@ -218,7 +221,7 @@ fn loss_and_residual(logits: &mut [f32], label: usize) -> (f32, bool) {
         *logit *= inverse;
     }
     logits[label] -= 1.0;
-    (largest + sum.ln() - at_label, at_label >= largest)
+    (largest + sum.ln() - at_label, correct)
 }
 
 pub(super) fn backward(grad: NdArrayTensor, saved: MaskedLmSaved) -> [NdArrayTensor; 3] {

@@ -308,6 +308,27 @@ fn the_masked_lm_loss_in_one_run_and_in_several() {
 }
 
 #[test]
+fn of_equal_scores_the_first_is_the_most_probable() {
+    let (vocabulary, width) = (5, 3);
+    let values = [0, 2, 0, 4].into_iter();
+    let labels = || ids::<NdArray32>(values.clone(), &Device::default()).into_primitive();
+    let zeros = |shape: &[usize]| tensor(shape, vec![0.0; shape.iter().product()]);
+    let arguments = || {
+        (
+            zeros(&[4, width]),
+            zeros(&[vocabulary, width]),
+            zeros(&[vocabulary]),
+        )
+    };
+    let (hidden, words, bias) = arguments();
+    let output = Fused::masked_lm(hidden, words, bias, labels());
+    let (hidden, words, bias) = arguments();
+    let expected = <Composed as Kernels<NdArray32>>::masked_lm(hidden, words, bias, labels());
+    assert_eq!(elements(&floats(output.correct.clone())), [2.0]);
+    close("correct", output.correct, expected.correct);
+}
+
+#[test]
 fn of_no_masked_token_there_is_no_loss_and_no_gradient() {
     let (vocabulary, width) = (211, 13);
     let labels = ids::<NdArray32>(std::iter::empty(), &Device::default()).into_primitive();

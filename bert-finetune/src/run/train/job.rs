@@ -50,17 +50,6 @@ impl<T: Task> Job for TrainJob<'_, T> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
         let config = self.config;
         let training = &config.training;
-        // A batch of few rows is smaller than its bound in tokens.
-        let of_rows = training.batch_size.map_or(usize::MAX, |rows| {
-            rows.saturating_mul(training.max_seq_length)
-        });
-        check_memory(
-            &config.backend,
-            &self.sizes,
-            training.batch_tokens.min(of_rows),
-            training.freeze_layers,
-        )?;
-        let model = self.model::<B>(&device)?;
         let layers = self.sizes.num_hidden_layers;
         let decay = training.layer_decay;
         let optimizer =
@@ -68,8 +57,11 @@ impl<T: Task> Job for TrainJob<'_, T> {
                 .with_learning_rate_scale(move |path| layer_decay(path, decay, layers));
         let checkpoint = self.run.checkpoint();
         let (start, cursor) = checkpoint::start(checkpoint, &optimizer, &device)?;
-        let plan = Plan::new(config, &self.train);
-        let train = plan.loader(self.train.clone(), cursor);
+        let plan = Plan::new(config, &self.train, cursor, start.step);
+        let (backend, tokens) = (&config.backend, plan.most_tokens);
+        check_memory(backend, &self.sizes, tokens, training.freeze_layers)?;
+        let model = self.model::<B>(&device)?;
+        let train = plan.loader(self.train.clone());
         let batches = match &self.valid {
             Some(valid) => sorted_batches(&valid.examples, training.batch_tokens).collect(),
             None => Vec::new(),
