@@ -163,6 +163,7 @@ fn run_evaluated(
             evaluate: Cadence::Every(if losses.is_empty() { 100 } else { 2 }),
             checkpoint: Cadence::Every(2),
             best: loss,
+            held_out: "toy".into(),
             early_stopping_evaluations: None,
             non_finite,
             seed: 1,

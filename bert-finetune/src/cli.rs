@@ -55,7 +55,7 @@ pub enum Command {
         /// Which model, and how it reads rows.
         #[command(flatten)]
         model: ModelArgs,
-        /// Rows to answer: .jsonl, .csv, .tsv, CoNLL columns, SQuAD .json, a text a line, or - for the standard input,
+        /// Rows to answer: .jsonl (or .json), .csv, .tsv, CoNLL columns, SQuAD .json, a text a line, or - for the standard input,
         /// where each line is answered as it comes
         #[arg(long, value_name = "F")]
         input: PathBuf,

@@ -597,6 +597,19 @@ fn a_tagger_takes_texts_as_well_as_columns() {
     assert_eq!(words("d.txt"), [2, 2]);
     std::fs::write(root.join("t.txt"), "the sun won\nwe won it\n").unwrap();
     assert_eq!(words("t.txt"), [3, 3]);
+    // A name that says columns is believed: a ragged line is an error there, not a text.
+    std::fs::write(root.join("r.conll"), "the O\nsun\n\nwe O\n").unwrap();
+    refused(&predict(root, "r.conll", &[]), 1, &["r.conll:2", "columns"]);
+    // JSON Lines under the name that `datasets` gives them.
+    let lines = "{\"tokens\": [\"the\", \"sun\"], \"id\": 7}\n";
+    std::fs::write(root.join("l.json"), lines).unwrap();
+    assert_eq!(rows(&predict(root, "l.json", &[]))[0]["id"], 7);
+    std::fs::write(root.join("l.json"), format!("[\n{lines}]\n")).unwrap();
+    refused(
+        &predict(root, "l.json", &[]),
+        1,
+        &["l.json:1", "nothing around them"],
+    );
 }
 
 #[cfg(unix)]

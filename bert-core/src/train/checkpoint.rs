@@ -42,6 +42,9 @@ pub struct Position {
     /// All metrics of the evaluation that gave it.
     #[serde(default)]
     pub best_metrics: Map<String, Value>,
+    /// Which metric, on what.
+    #[serde(default)]
+    pub best_by: String,
     /// Evaluations since then.
     pub evaluations_since_best: u64,
     /// What was summed up since the last logged step.
@@ -58,9 +61,23 @@ impl Position {
             resume,
             best: None,
             best_metrics: Map::new(),
+            best_by: String::new(),
             evaluations_since_best: 0,
             window: Window::default(),
         }
+    }
+
+    /// With models chosen by this metric on these data: values of others say nothing beside theirs.
+    pub(super) fn judged_by(mut self, metric: &str, held_out: &str) -> Self {
+        let by = format!("{metric} {held_out}");
+        // Checkpoints of before it was written down say nothing.
+        if self.best_by != by && !self.best_by.is_empty() {
+            self.best = None;
+            self.best_metrics.clear();
+            self.evaluations_since_best = 0;
+        }
+        self.best_by = by;
+        self
     }
 }
 
@@ -282,5 +299,23 @@ fn corrupt(path: &Path, problem: String) -> Error {
         path: path.to_path_buf(),
         problem,
         help: "remove this checkpoint and resume from the one before it".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_best_by_another_metric_or_on_other_data_is_not_compared() {
+        let mut position = Position::first(json!(0)).judged_by("f1", "a");
+        position.best = Some(88.5);
+        position.evaluations_since_best = 2;
+        let same = position.clone().judged_by("f1", "a");
+        assert_eq!(same, position);
+        for (metric, held_out) in [("loss", "a"), ("f1", "b")] {
+            let other = position.clone().judged_by(metric, held_out);
+            assert_eq!((other.best, other.evaluations_since_best), (None, 0));
+        }
     }
 }

@@ -82,7 +82,9 @@ pub struct RunSettings<B: BertAutodiffBackend, M: Task<B>> {
 }
 
 /// Trains to the end of `settings.config`, or until Ctrl-C, SIGTERM, SIGHUP or the dashboard's quit, which leave a
-/// checkpoint. The resolved configuration goes into the run directory as `config.json`.
+/// checkpoint; Ctrl-C once more ends the process. Between trainings these signals do what they did when the first began, so
+/// that a program with handlers of its own installs them before. The resolved configuration goes into the run directory as
+/// `config.json`.
 ///
 /// # Errors
 /// [`Error::NonFinite`] and [`Error::Step`], and what writing to the run directory gives.

@@ -77,15 +77,15 @@ impl StopOnSignals {
     pub(super) fn new(stop: &Stop) -> Result<Self> {
         static LISTENING: OnceLock<()> = OnceLock::new();
         if LISTENING.get().is_none() {
-            let mut stopping = vec![SIGINT, SIGTERM];
-            // A run that is to outlive its terminal, as under nohup, does.
-            if !is_ignored(SIGHUP) {
-                stopping.push(SIGHUP);
-            }
+            // A run that is to outlive its terminal, as under nohup, does; one in the background has no Ctrl-C.
+            let mut stopping = vec![SIGINT, SIGTERM, SIGHUP];
+            stopping.retain(|signal| action_of(*signal) != libc::SIG_IGN);
+            let default = |signal: &&i32| action_of(**signal) == libc::SIG_DFL;
+            let ending: Vec<i32> = stopping.iter().filter(default).copied().collect();
             let signals = signal_hook::iterator::Signals::new(stopping)
                 .map_err(Error::io("listen to signals for", "this process"))?;
             if LISTENING.set(()).is_ok() {
-                std::thread::spawn(move || listen(signals));
+                std::thread::spawn(move || listen(signals, &ending));
             }
         }
         runs().push(stop.clone());
@@ -99,28 +99,29 @@ impl Drop for StopOnSignals {
     }
 }
 
-/// Whether this process was started to ignore a signal.
-fn is_ignored(signal: i32) -> bool {
+/// What this process does at a signal: `SIG_IGN`, `SIG_DFL`, or a function of its own.
+fn action_of(signal: i32) -> libc::sighandler_t {
     // SAFETY: all zeros is a value of this structure of C; the call writes to it and changes nothing else.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
-            && action.sa_sigaction == libc::SIG_IGN
+        libc::sigaction(signal, std::ptr::null(), &mut action);
+        action.sa_sigaction
     }
 }
 
-fn listen(mut signals: signal_hook::iterator::Signals) {
+/// `ending` are the signals that end this process where nobody listens.
+fn listen(mut signals: signal_hook::iterator::Signals, ending: &[i32]) {
     for signal in signals.forever() {
         let runs = runs().clone();
-        if runs.is_empty() {
+        if runs.is_empty() && ending.contains(&signal) {
             // Between runs a signal does what it would have done without us.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
         // All are asked before any may end the process.
         let asked: Vec<bool> = runs.iter().map(Stop::asked).collect();
         for (run, asked) in runs.iter().zip(asked) {
-            // A terminal that ends says so more than once; only a person means more by asking again.
-            if asked && signal != SIGHUP {
+            // Terminals and supervisors repeat themselves; only a person means more by asking again.
+            if asked && signal == SIGINT {
                 run.or_quit("a signal");
             } else {
                 run.gently("a signal");

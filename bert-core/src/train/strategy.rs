@@ -46,6 +46,8 @@ pub struct LoopConfig {
     pub checkpoint: Cadence,
     /// What makes a model the best so far, among what an evaluation gives.
     pub best: MetricInfo,
+    /// A fingerprint of what it is measured on.
+    pub held_out: String,
     /// Stops after so many evaluations without a new best; `None` to go on to the last step.
     pub early_stopping_evaluations: Option<u64>,
     /// What becomes of a step whose loss or gradient is not finite.
@@ -152,7 +154,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> SupervisedLearningStrategy<Components<B
             valid,
             processor: components.event_processor,
             interrupter: components.interrupter,
-            position: self.start.clone(),
+            position: (self.start.clone()).judged_by(self.config.best.name, &self.config.held_out),
             last_valid: None,
             last_checkpoint: self.start_checkpoint.clone(),
             writing: Background::new(),

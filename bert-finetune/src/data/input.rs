@@ -13,7 +13,7 @@ use bert_core::files::open;
 /// An iterator over the rows of a file. After an [`Error::Data`](bert_core::error::Error::Data) it goes on with the next row.
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 
-/// The rows of a file: `.jsonl`, `.csv`, `.tsv`, each also `.gz`; of any other name a line is a text, which is put under
+/// The rows of a file: `.jsonl` (or `.json`), `.csv`, `.tsv`, each also `.gz`; of any other name a line is a text, which is put under
 /// the key `text`, and of `-`, the standard input, a text or an object of JSON. Empty lines are no rows.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ impl Iterator for Texts {
             let number = self.lines.number();
             let row = line.and_then(|line| {
                 let line = self.lines.text(number, line)?;
-                self.row(number, line.trim())
+                self.row(number, line.trim_end())
             });
             if let Some(row) = row.transpose() {
                 return Some(row);
@@ -63,10 +63,10 @@ impl Iterator for Texts {
 impl Texts {
     /// `None` of an empty line.
     fn row(&self, number: u64, line: &str) -> Result<Option<Row>> {
-        if line.is_empty() {
+        if line.trim_start().is_empty() {
             return Ok(None);
         }
-        let fields = if self.objects && line.starts_with('{') {
+        let fields = if self.objects && line.trim_start().starts_with('{') {
             serde_json::from_str(line).map_err(|error| {
                 let help = "give a text or an object of JSON a line";
                 self.lines.error(number, error.to_string(), help)
@@ -101,18 +101,19 @@ mod tests {
     fn a_line_is_a_text_or_an_object_and_a_bad_one_does_not_end_the_input() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lines.txt");
-        std::fs::write(&path, "one text\n\n{\"t\": \"two\"}\n{broken\nthree").unwrap();
+        std::fs::write(&path, "one text\r\n\n{\"t\": \"two\"}\n{broken\n  three").unwrap();
         let content = |rows: &[Result<Row>]| -> Vec<String> {
             let rows = rows.iter().flatten();
             rows.map(|row| row.text("t").unwrap().to_string()).collect()
         };
         let typed = texts(&path, true, 99);
-        assert_eq!(content(&typed), ["one text", "two", "three"]);
+        // Places are counted from the beginning of the line.
+        assert_eq!(content(&typed), ["one text", "two", "  three"]);
         let error = typed[2].as_ref().unwrap_err().to_string();
         assert!(error.contains("lines.txt:4"), "{error}");
         // In a file of texts, braces are text.
         let plain = texts(&path, false, 99);
-        let expected = ["one text", "{\"t\": \"two\"}", "{broken", "three"];
+        let expected = ["one text", "{\"t\": \"two\"}", "{broken", "  three"];
         assert_eq!(content(&plain), expected);
     }
 

@@ -150,6 +150,15 @@ impl Labels {
         self.names.get(number).map(String::as_str)
     }
 
+    /// How often each label is among these.
+    pub fn count<'a>(&self, labels: impl IntoIterator<Item = &'a str>) -> Vec<u64> {
+        let mut counts = vec![0; self.len()];
+        for label in labels.into_iter().filter_map(|label| self.get(label)) {
+            counts[label] += 1;
+        }
+        counts
+    }
+
     /// How many labels there are.
     pub fn len(&self) -> usize {
         self.names.len()

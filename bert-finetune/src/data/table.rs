@@ -107,11 +107,11 @@ pub enum TableFormat {
 }
 
 impl TableFormat {
-    /// The format that the name of a file tells: `.jsonl`, `.ndjson`, `.csv` or `.tsv`, each also
+    /// The format that the name of a file tells: `.jsonl`, `.ndjson` or `.json`, `.csv` or `.tsv`, each also
     /// with `.gz` after it.
     pub fn of(path: &Path) -> Option<Self> {
         match extension(path).as_str() {
-            "jsonl" | "ndjson" => Some(Self::JsonLines),
+            "jsonl" | "ndjson" | "json" => Some(Self::JsonLines),
             "csv" => Some(Self::Csv),
             "tsv" => Some(Self::Tsv),
             _ => None,
@@ -203,7 +203,7 @@ impl Rows {
     }
 
     fn json_object(&self, bytes: Vec<u8>) -> Result<Row> {
-        const HELP: &str = "write one JSON object on each line";
+        const HELP: &str = "write one JSON object on each line, and nothing around them";
         let line = self.lines.number();
         let text = self.lines.text(line, bytes)?;
         match serde_json::from_str(&text) {

@@ -86,14 +86,6 @@ pub struct Classes {
     pub weights: ClassWeights,
 }
 
-impl Classes {
-    /// Every class alike, nothing smoothed: for evaluation.
-    pub const PLAIN: Self = Self {
-        label_smoothing: 0.0,
-        weights: ClassWeights::Equal,
-    };
-}
-
 /// What each class of a task weighs, and the smoothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassTargets {
@@ -110,9 +102,14 @@ impl ClassTargets {
         let rows: u64 = counts.iter().sum();
         let weights = match &classes.weights {
             ClassWeights::Equal => vec![1.0; names.len()],
-            ClassWeights::Balanced => (counts.iter())
-                .map(|&count| rows as f64 / (names.len() as f64 * count.max(1) as f64))
-                .collect(),
+            ClassWeights::Balanced => {
+                let present = counts.iter().filter(|count| **count > 0).count() as f64;
+                let balanced = |&count: &u64| match count {
+                    0 => 1.0,
+                    count => rows as f64 / (present * count as f64),
+                };
+                counts.iter().map(balanced).collect()
+            }
             ClassWeights::Named(named) => {
                 let mut weights = vec![1.0; names.len()];
                 for (name, weight) in named {
@@ -139,10 +136,10 @@ impl ClassTargets {
         })
     }
 
-    /// For the same classes, each of which weighs 1, without smoothing.
-    pub fn plain(&self) -> Self {
+    /// For so many classes, each of which weighs 1, without smoothing.
+    pub fn plain(classes: usize) -> Self {
         Self {
-            weights: vec![1.0; self.weights.len()].into(),
+            weights: vec![1.0; classes].into(),
             smoothing: 0.0,
         }
     }
@@ -186,6 +183,10 @@ mod tests {
         assert_eq!(*targets.weights, weights);
         let target = targets.of([2, 0]);
         assert_eq!(target.weight(), weights[2] + weights[0]);
+        // A class that no row has is none of those that are balanced.
+        let targets = ClassTargets::new(&classes, &names(), &[6, 0, 2]).unwrap();
+        assert_eq!(*targets.weights, [8.0 / 12.0, 1.0, 2.0]);
+        let target = targets.of([2, 0]);
         assert_eq!(target.classes(), [2, 0]);
     }
 

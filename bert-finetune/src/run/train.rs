@@ -187,16 +187,10 @@ impl Start<'_> {
         let config = self.run.config;
         let (training, data) = (&config.training, &config.data);
         let rows = Rows::<T>::read(of_task, &self.files.train, data.bad_rows)?;
-        let classes = Classes {
-            label_smoothing: training.label_smoothing,
-            weights: training.class_weights.clone(),
-        };
         // Before rows are held out: the only row of a label may be among them.
         let from = self.directory.checkpoint().unwrap_or(&config.model.path);
         let known = read_head(from)?.labels;
-        let task = T::learn(of_task, &rows.records, classes, &known)?;
-        // Held-out rows are measured as later with `evaluate`: class weights and smoothing are for training.
-        let plain = task.plain();
+        let plain = T::learn(of_task, &rows.records, &known)?;
         let (mut train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(of_task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {
@@ -210,6 +204,12 @@ impl Start<'_> {
         if let Some(count) = data.max_train_rows {
             train.keep(&choose(train.records.len(), count, config.seed));
         }
+        let classes = Classes {
+            label_smoothing: training.label_smoothing,
+            weights: training.class_weights.clone(),
+        };
+        // Held-out rows are measured as later with `evaluate`: class weights and smoothing are for training.
+        let task = plain.weighed(&classes, &train.records)?;
         let chooses =
             training.best_metric.is_some() || training.early_stopping_evaluations.is_some();
         if valid.is_none() && chooses {
@@ -255,6 +255,7 @@ impl Start<'_> {
             },
             task,
             best,
+            held_out: fingerprint([held_out]),
             train: Arc::new(train.examples),
             valid: valid.map(Arc::new),
             dashboard: self.run.shown.dashboard,

@@ -17,7 +17,7 @@ use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::ChoiceConfig;
 use crate::data::input::{Records, read};
 use crate::data::table::Row;
-use crate::examples::{Classes, Example, Sequence, Target};
+use crate::examples::{Example, Sequence, Target};
 use crate::model::{HeadKind, LossKind};
 
 /// Choosing an answer.
@@ -212,7 +212,7 @@ impl Task for ChoiceTask {
         ))
     }
 
-    fn learn(_: &ChoiceConfig, _: &[Record], _: Classes, _: &[String]) -> Result<Self> {
+    fn learn(_: &ChoiceConfig, _: &[Record], _: &[String]) -> Result<Self> {
         Ok(Self)
     }
 

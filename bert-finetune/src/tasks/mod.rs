@@ -51,16 +51,11 @@ pub trait Task: Clone + Send + Sync + 'static {
         None
     }
 
-    /// With the outputs that training data call for, in the order of the `known` names where these are the same.
+    /// With the outputs that labelled data call for, in the order of the `known` names where these are the same.
     ///
     /// # Errors
     /// Where there are too few to tell apart.
-    fn learn(
-        config: &Self::Config,
-        records: &[Self::Record],
-        classes: Classes,
-        known: &[String],
-    ) -> Result<Self>;
+    fn learn(config: &Self::Config, records: &[Self::Record], known: &[String]) -> Result<Self>;
 
     /// With the outputs of a model's head.
     ///
@@ -68,9 +63,13 @@ pub trait Task: Clone + Send + Sync + 'static {
     /// Where they do not fit the task.
     fn of_head(config: &Self::Config, head: &Head) -> Result<Self>;
 
-    /// As it is measured: every class weighs the same, nothing is smoothed.
-    fn plain(&self) -> Self {
-        self.clone()
+    /// As it is trained on these records: classes weigh what is asked for and targets are smoothed, while it is measured
+    /// without.
+    ///
+    /// # Errors
+    /// [`bert_core::error::Error::Config`] where a class is weighed that is not there.
+    fn weighed(&self, _classes: &Classes, _records: &[Self::Record]) -> Result<Self> {
+        Ok(self.clone())
     }
 
     /// A configuration with what was learnt in place of what was left open.

@@ -23,7 +23,7 @@ use crate::config::QuestionsConfig;
 use crate::data::characters::Characters;
 use crate::data::input::{Records, read};
 use crate::data::squad;
-use crate::examples::{Classes, Example, Sequence, Target};
+use crate::examples::{Example, Sequence, Target};
 use crate::model::{HeadKind, LossKind};
 use record::{Asked, Gold};
 use scorer::QuestionScorer;
@@ -234,12 +234,7 @@ impl Task for QuestionTask {
         ))
     }
 
-    fn learn(
-        config: &QuestionsConfig,
-        records: &[Record],
-        _: Classes,
-        _: &[String],
-    ) -> Result<Self> {
+    fn learn(config: &QuestionsConfig, records: &[Record], _: &[String]) -> Result<Self> {
         let mut golds = records.iter().filter_map(|record| record.gold.as_ref());
         let without = golds.any(|Gold(answers)| answers.is_empty());
         Ok(Self {

@@ -43,19 +43,12 @@ enum Kind {
 }
 
 impl Kind {
-    fn new(
-        answer: &SequenceAnswer,
-        classes: &Classes,
-        names: &[String],
-        counts: &[u64],
-    ) -> Result<Self> {
-        Ok(match *answer {
-            SequenceAnswer::Classification { .. } => {
-                Self::Classes(ClassTargets::new(classes, names, counts)?)
-            }
+    fn new(answer: &SequenceAnswer, labels: usize) -> Self {
+        match *answer {
+            SequenceAnswer::Classification { .. } => Self::Classes(ClassTargets::plain(labels)),
             SequenceAnswer::MultiLabel { threshold, .. } => Self::Labels { threshold },
             SequenceAnswer::Regression => Self::Number,
-        })
+        }
     }
 }
 
@@ -212,12 +205,7 @@ impl Task for SequenceTask {
         ))
     }
 
-    fn learn(
-        config: &SequenceConfig,
-        records: &[Record],
-        classes: Classes,
-        known: &[String],
-    ) -> Result<Self> {
+    fn learn(config: &SequenceConfig, records: &[Record], known: &[String]) -> Result<Self> {
         let golds = records.iter().filter_map(|record| record.gold.as_ref());
         let names: Vec<&str> = golds
             .flat_map(|gold| match gold {
@@ -239,14 +227,9 @@ impl Task for SequenceTask {
             });
         }
         labels.not_too_many("task.label")?;
-        let mut counts = vec![0; labels.len()];
-        for label in names.iter().filter_map(|name| labels.get(name)) {
-            counts[label] += 1;
-        }
-        let kind = Kind::new(&config.answer, &classes, labels.names(), &counts)?;
         Ok(Self {
+            kind: Kind::new(&config.answer, labels.len()),
             labels: Arc::new(labels),
-            kind,
         })
     }
 
@@ -259,20 +242,22 @@ impl Task for SequenceTask {
                 help: "regression on several numbers at once is not supported".into(),
             });
         }
-        let counts = vec![0; labels.len()];
-        let kind = Kind::new(&config.answer, &Classes::PLAIN, labels.names(), &counts)?;
         Ok(Self {
+            kind: Kind::new(&config.answer, labels.len()),
             labels: Arc::new(labels),
-            kind,
         })
     }
 
-    fn plain(&self) -> Self {
-        let mut plain = self.clone();
-        if let Kind::Classes(targets) = &mut plain.kind {
-            *targets = targets.plain();
+    fn weighed(&self, classes: &Classes, records: &[Record]) -> Result<Self> {
+        let mut weighed = self.clone();
+        if let Kind::Classes(targets) = &mut weighed.kind {
+            let golds = records.iter().filter_map(|record| match &record.gold {
+                Some(Gold::Class(label)) => Some(label.as_str()),
+                _ => None,
+            });
+            *targets = ClassTargets::new(classes, self.labels.names(), &self.labels.count(golds))?;
         }
-        plain
+        Ok(weighed)
     }
 
     fn resolve(&self, config: &SequenceConfig) -> SequenceConfig {

@@ -51,11 +51,18 @@ fn is_bilou(tag: &str) -> bool {
     PREFIXES[4..].iter().any(|prefix| tag.starts_with(prefix))
 }
 
+fn tags_of(records: &[Record]) -> impl Iterator<Item = &str> {
+    let tags = records
+        .iter()
+        .flat_map(|record| record.gold.iter().flatten());
+    tags.map(String::as_str)
+}
+
 impl TokenTask {
     /// # Errors
     /// [`Error::Usage`] where most tags, but not all, mark entities: one that does not is a slip, and would make a type of
     /// every tag.
-    fn new(labels: Labels, targets: ClassTargets, scheme: Scheme) -> Result<Self> {
+    fn new(labels: Labels, scheme: Scheme) -> Result<Self> {
         let names = labels.names();
         let prefixed =
             |name: &String| name == OUTSIDE || PREFIXES.iter().any(|p| name.starts_with(p));
@@ -84,8 +91,8 @@ impl TokenTask {
             Scheme::Auto => None,
         };
         Ok(Self {
+            targets: ClassTargets::plain(labels.len()),
             labels: Arc::new(labels),
-            targets,
             style,
         })
     }
@@ -125,18 +132,8 @@ impl Task for TokenTask {
         record::read(config, path, gold)
     }
 
-    fn learn(
-        config: &TokensConfig,
-        records: &[Record],
-        classes: Classes,
-        known: &[String],
-    ) -> Result<Self> {
-        let tags = || {
-            records
-                .iter()
-                .flat_map(|record| record.gold.iter().flatten())
-        };
-        let discovered = Labels::discover_tags(tags().map(String::as_str));
+    fn learn(config: &TokensConfig, records: &[Record], known: &[String]) -> Result<Self> {
+        let discovered = Labels::discover_tags(tags_of(records));
         let labels = Labels::of_data(config.label_names.as_deref(), discovered, known)?;
         if labels.len() < 2 {
             return Err(Error::Usage {
@@ -154,27 +151,21 @@ impl Task for TokenTask {
                 "           the tags are numbers: words are scored, not entities, which take names such as B-PER (task.label_names)"
             );
         }
-        let mut counts = vec![0; labels.len()];
-        for tag in tags().filter_map(|tag| labels.get(tag)) {
-            counts[tag] += 1;
-        }
-        let targets = ClassTargets::new(&classes, labels.names(), &counts)?;
-        Self::new(labels, targets, config.scheme)
+        Self::new(labels, config.scheme)
     }
 
     fn of_head(config: &TokensConfig, head: &Head) -> Result<Self> {
         let labels = Labels::of_head(config.label_names.as_deref(), &head.labels)?;
         labels.enough(1)?;
-        let counts = vec![0; labels.len()];
-        let targets = ClassTargets::new(&Classes::PLAIN, labels.names(), &counts)?;
-        Self::new(labels, targets, config.scheme)
+        Self::new(labels, config.scheme)
     }
 
-    fn plain(&self) -> Self {
-        Self {
-            targets: self.targets.plain(),
+    fn weighed(&self, classes: &Classes, records: &[Record]) -> Result<Self> {
+        let counts = self.labels.count(tags_of(records));
+        Ok(Self {
+            targets: ClassTargets::new(classes, self.labels.names(), &counts)?,
             ..self.clone()
-        }
+        })
     }
 
     fn resolve(&self, config: &TokensConfig) -> TokensConfig {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bert_core::config::{BertConfig, from_value};
 use bert_core::tokenizer::BertTokenizer;
-use bert_finetune::config::{FinetuneConfig, TaskConfig};
+use bert_finetune::config::{ClassWeights, FinetuneConfig, TaskConfig};
 use bert_finetune::examples::Classes;
 use bert_finetune::tasks::Task;
 use bert_finetune::tasks::choice::ChoiceTask;
@@ -81,9 +81,10 @@ fn read<T: Task>(config: &T::Config, path: &Path) -> bool {
     let records: Vec<T::Record> = rows.into_iter().filter_map(Result::ok).collect();
     let classes = Classes {
         label_smoothing: 0.1,
-        ..Classes::PLAIN
+        weights: ClassWeights::Balanced,
     };
-    let Ok(task) = T::learn(config, &records, classes, &[]) else {
+    let learnt = T::learn(config, &records, &[]);
+    let Ok(task) = learnt.and_then(|task| task.weighed(&classes, &records)) else {
         return false;
     };
     let encoder = TOKENIZER.with(|(tokenizer, config)| Encoder::new(tokenizer.clone(), config, 24));

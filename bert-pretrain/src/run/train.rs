@@ -19,13 +19,12 @@ use crate::config::{CorpusConfig, ModelSource, PretrainConfig, TokenizerConfig};
 use crate::corpus::Settings;
 use job::TrainJob;
 
-/// Keys that may change from one start of a run to the next: they change none of its weights.
-const FREE_KEYS: [&str; 7] = [
+/// Keys that may change from one start of a run to the next: they change neither its weights nor which are the best.
+const FREE_KEYS: [&str; 6] = [
     "run_dir",
     "cache_dir",
     "backend.device",
     "training.log_every_steps",
-    "training.evaluate_every_steps",
     "training.checkpoint_every_steps",
     "training.keep_checkpoints",
 ];

@@ -37,6 +37,7 @@ fn the_format_is_told_by_the_extension() {
     for (name, format) in [
         ("a.jsonl", Some(TableFormat::JsonLines)),
         ("a.NDJSON.gz", Some(TableFormat::JsonLines)),
+        ("a.json", Some(TableFormat::JsonLines)),
         ("a.csv.gz", Some(TableFormat::Csv)),
         ("a.tsv", Some(TableFormat::Tsv)),
         ("a.txt", None),

@@ -39,6 +39,8 @@ pub(super) struct TrainJob<'a, T: Task> {
     pub(super) settings: Settings,
     pub(super) task: T,
     pub(super) best: MetricInfo,
+    /// A fingerprint of the held-out rows.
+    pub(super) held_out: String,
     pub(super) train: Arc<Vec<Example>>,
     pub(super) valid: Option<SharedSet<T>>,
     pub(super) dashboard: Dashboard,
@@ -109,6 +111,7 @@ impl<T: Task> Job for TrainJob<'_, T> {
                 evaluate: Cadence::At(plan.evaluate_at.clone()),
                 checkpoint: Cadence::At(plan.evaluate_at),
                 best: self.best,
+                held_out: self.held_out,
                 early_stopping_evaluations: training
                     .early_stopping_evaluations
                     .map(|evaluations| evaluations as u64),

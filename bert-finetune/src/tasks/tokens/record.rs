@@ -13,7 +13,8 @@ use crate::data::table::{Row, Rows, TableFormat};
 use crate::examples::Sequence;
 use crate::tasks::encoder::Encoder;
 use crate::tasks::row::{self, Input, Origin};
-use bert_core::files::{open, peek};
+use bert_core::files::{extension, open, peek};
+use bert_core::tell;
 
 /// A sentence, and its tags.
 #[derive(Debug, Clone)]
@@ -36,6 +37,9 @@ pub(super) enum Words {
 /// Where the words of a text stand in it, in characters; of given words and ids, nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Places(pub(super) Vec<(usize, usize)>);
+
+/// Names of files that have words in columns, whatever they look like.
+const COLUMNS: [&str; 5] = ["conll", "conllu", "bio", "iob", "iob2"];
 
 /// The key of plain text in rows that are to be answered.
 const TEXT: &str = "text";
@@ -150,8 +154,14 @@ pub(super) fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Rec
             let rows = Rows::from_reader(path, format, reader)?;
             return Ok(of_rows(Box::new(rows)));
         }
-        None if !gold && !looks_like_columns(&start) => {
-            return Ok(of_rows(input::texts(path, TEXT, reader)));
+        None if !gold && !COLUMNS.contains(&extension(path).as_str()) => {
+            if !looks_like_columns(&start) {
+                return Ok(of_rows(input::texts(path, TEXT, reader)));
+            }
+            tell!(
+                "{}: words in columns, since all its lines have as many",
+                path.display()
+            );
         }
         _ => {}
     }

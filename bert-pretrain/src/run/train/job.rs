@@ -16,6 +16,7 @@ use bert_core::train::{
     RunSettings, check_memory,
 };
 use bert_core::weights::{Head, Part, load_weights, save_model};
+use serde_json::json;
 
 use crate::config::{ModelSource, Pairs, PretrainConfig};
 use crate::corpus::Prepared;
@@ -98,6 +99,7 @@ impl Job for TrainJob<'_> {
                 evaluate: Cadence::Every(training.evaluate_every_steps),
                 checkpoint: Cadence::Every(training.checkpoint_every_steps),
                 best: LOSS,
+                held_out: format!("{} {}", self.recipe.data, json!(config.examples)),
                 early_stopping_evaluations: None,
                 non_finite: training.non_finite,
                 seed: config.seed,
