@@ -33,6 +33,8 @@ type LearningRateScale = Arc<dyn Fn(&str) -> f64 + Send + Sync>;
 struct State<B: Backend> {
     step: u64,
     moments: BTreeMap<String, Moments<B>>,
+    /// Steps that were done before a parameter's first, where that was not the optimizer's, as of layers that were frozen.
+    before: BTreeMap<String, u64>,
     gradient_norm: Option<Tensor<B, 1>>,
 }
 
@@ -61,6 +63,7 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
         let state = State {
             step: 0,
             moments: BTreeMap::new(),
+            before: BTreeMap::new(),
             gradient_norm: None,
         };
         Self {
@@ -96,8 +99,8 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
         self.lock().gradient_norm.clone()
     }
 
-    /// The moments of every parameter, flat, by path: `first.<path>` and `second.<path>`. They stay as they are while the
-    /// optimizer goes on.
+    /// The moments of every parameter, flat, by path: `first.<path>` and `second.<path>`, and of one that began late
+    /// `before.<path>`, `[1]`, the steps that were done by then. They stay as they are while the optimizer goes on.
     pub fn moments(&self) -> Vec<(String, Tensor<B::InnerBackend, 1>)> {
         let state = self.lock();
         let mut list = Vec::with_capacity(2 * state.moments.len());
@@ -107,6 +110,12 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
                 list.push((format!("{name}.{path}"), flat));
             }
         }
+        for (path, steps) in &state.before {
+            let steps = TensorData::from([*steps as f64]);
+            let steps = steps.convert::<B::FloatElem>();
+            let steps = Tensor::from_data(steps, &Default::default());
+            list.push((format!("before.{path}"), steps));
+        }
         list
     }
 
@@ -115,19 +124,20 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
     pub fn restore(
         &self,
         step: u64,
-        mut moments: BTreeMap<String, TensorData>,
+        mut named: BTreeMap<String, TensorData>,
         device: &B::Device,
     ) -> bool {
         let mut state = self.lock();
         state.step = step;
         state.moments.clear();
-        let paths: Vec<String> = moments
+        state.before.clear();
+        let paths: Vec<String> = named
             .keys()
             .filter_map(|name| name.strip_prefix("first.").map(str::to_string))
             .collect();
         for path in paths {
-            let first = moments.remove(&format!("first.{path}"));
-            let second = moments.remove(&format!("second.{path}"));
+            let first = named.remove(&format!("first.{path}"));
+            let second = named.remove(&format!("second.{path}"));
             let (Some(first), Some(second)) = (first, second) else {
                 return false;
             };
@@ -136,9 +146,13 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
                 first: load(first),
                 second: load(second),
             };
+            if let Some(before) = named.remove(&format!("before.{path}")) {
+                let steps = before.iter::<f64>().next().unwrap_or(0.0);
+                state.before.insert(path.clone(), steps as u64);
+            }
             state.moments.insert(path, moments);
         }
-        moments.is_empty()
+        named.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<B::InnerBackend>> {
@@ -201,6 +215,7 @@ impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptim
             weight_decay: adam.weight_decay,
             corrected_step: adam.bias_correction.then_some(state.step),
         };
+        let state = &mut *state;
         let mut update = Update::<B> {
             lamb: matches!(self.config, OptimizerConfig::Lamb(_)),
             args,
@@ -208,6 +223,8 @@ impl<B: BertAutodiffBackend, M: AutodiffModule<B>> Optimizer<M, B> for BertOptim
             scale,
             scale_of: &*self.scale_of,
             moments: &mut state.moments,
+            before: &mut state.before,
+            step: state.step,
             path: Vec::new(),
         };
         module.map(&mut update)
@@ -251,6 +268,8 @@ struct Update<'a, B: AutodiffBackend> {
     scale: Tensor<B::InnerBackend, 1>,
     scale_of: &'a (dyn Fn(&str) -> f64 + Send + Sync),
     moments: &'a mut BTreeMap<String, Moments<B::InnerBackend>>,
+    before: &'a mut BTreeMap<String, u64>,
+    step: u64,
     path: Vec<String>,
 }
 
@@ -277,12 +296,20 @@ impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
                 first: in_shape::<B::InnerBackend>(moments.first, &shape),
                 second: in_shape::<B::InnerBackend>(moments.second, &shape),
             },
-            None => Moments {
-                first: primitive(value.zeros_like()),
-                second: primitive(value.zeros_like()),
-            },
+            None => {
+                if self.step > 1 {
+                    self.before.insert(path.clone(), self.step - 1);
+                }
+                Moments {
+                    first: primitive(value.zeros_like()),
+                    second: primitive(value.zeros_like()),
+                }
+            }
         };
         let mut args = self.args;
+        // Moments are corrected by the steps that went into them.
+        let before = self.before.get(&path).copied().unwrap_or(0);
+        args.corrected_step = (args.corrected_step).map(|step| step.saturating_sub(before).max(1));
         args.learning_rate *= (self.scale_of)(&path);
         if !decays(&path) {
             args.weight_decay = 0.0;
