@@ -59,7 +59,7 @@ impl ModelDirectory {
         load_weights(&self.path, module, device)
     }
 
-    /// The same, where none of the given parts may be absent.
+    /// The same, where none of the given parts may be absent, and none of the module's own.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Weights`].
@@ -72,6 +72,12 @@ impl ModelDirectory {
         let (module, loaded) = self.load(module, device)?;
         for part in needed {
             loaded.require(*part, &self.path)?;
+        }
+        if let Some(part) = loaded.new.first() {
+            return Err(weights_error(
+                &self.path,
+                format!("it has nothing named {part}.*"),
+            ));
         }
         Ok(module)
     }
