@@ -13,7 +13,7 @@ use crate::files::write_json;
 use crate::tokenizer::BertTokenizer;
 
 /// A model directory, opened but for its weights.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ModelDirectory {
     /// Where it is.
     pub path: PathBuf,
