@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use bert_core::config::BertConfig;
 use bert_core::error::{Error, Result};
-use bert_core::model::{BertForPreTraining, BertModel};
+use bert_core::model::{BertForPreTraining, BertForSequenceClassification, BertModel};
 use bert_core::nn::{Init, Linear};
 use bert_core::weights::{
-    Checkpoint, Head, Loaded, Part, load_weights, read_config, save_model, write_safetensors,
+    Checkpoint, Head, Loaded, Part, load_weights, read_config, read_head, save_model,
+    write_safetensors,
 };
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -264,6 +265,24 @@ fn what_is_frozen_stays_so_and_initial_values_are_never_drawn() {
     tagger.crf.visit(&mut head);
     assert_eq!(head.0, [true; 2]);
     assert_eq!(body.0, [false; 39]);
+}
+
+/// transformers makes a classifier of two outputs where nothing names them, and refuses the weights of another.
+#[test]
+fn every_output_of_a_classifier_has_a_name_where_it_is_saved() {
+    let device = Default::default();
+    let init = Init::<NdArray>::new(&config(), 0, &device);
+    let model = BertForSequenceClassification::new(&config(), 5, &init);
+    let directory = tempfile::tempdir().unwrap();
+    let mut head = Head::new("BertForSequenceClassification");
+    let save = |head: &Head| save_model(directory.path(), &model, &config(), head, &[].into());
+    save(&head).unwrap();
+    let names: Vec<String> = (0..5).map(|output| format!("LABEL_{output}")).collect();
+    assert_eq!(read_head(directory.path()).unwrap().labels, names);
+
+    head.labels = vec!["no".into(), "yes".into()];
+    let problem = message(save(&head).unwrap_err());
+    assert!(problem.contains("5 outputs, its head names 2"), "{problem}");
 }
 
 #[test]

@@ -228,6 +228,18 @@ pub fn write_module<B: Backend, M: Module<B>>(
     })
 }
 
+/// Shows the name and the shape of every parameter, as a checkpoint has them.
+pub(super) fn visit_shapes<B: Backend, M: Module<B>>(
+    module: &M,
+    mut see: impl FnMut(&str, &[usize]),
+) {
+    module.visit(&mut Visit::new(
+        |name: String, shape: Vec<usize>, _: &dyn Fn() -> Vec<f32>| {
+            see(&name, &shape);
+        },
+    ));
+}
+
 /// Passes on the name, the shape and, where they are asked for, the values of every parameter, as a checkpoint has them.
 struct Visit<F> {
     path: Vec<String>,
