@@ -17,7 +17,7 @@
 //! | [`train`] | the training loop in burn-train's learner, its checkpoints and its dashboard |
 //! | [`backend`] | from a configuration to a concrete backend |
 //! | `command` | what the programs' commands share; with the feature of that name |
-//! | `allocator` | the global allocator's settings |
+//! | `allocator` | [`use_jemalloc!`], the allocator for programs that train |
 //! | [`sample_data`] | the built-in corpus and labelled sets |
 
 mod allocator;
@@ -38,3 +38,8 @@ pub mod sample_data;
 pub mod tokenizer;
 pub mod train;
 pub mod weights;
+
+/// For [`use_jemalloc!`].
+#[cfg(not(target_env = "msvc"))]
+#[doc(hidden)]
+pub use tikv_jemallocator;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use bert_core::command::{end, usage};
 use bert_core::error::Result;
 
+bert_core::use_jemalloc!();
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     end(run(&arguments))
