@@ -1,6 +1,7 @@
 //! The allocator of programs that train.
 
-/// Makes jemalloc the program's allocator.
+/// Makes jemalloc the program's allocator: `bert_core::use_jemalloc!();` in its `main.rs`, once. It brings the allocator
+/// along; a program needs no dependency of its own. Where the target is MSVC's it does nothing.
 ///
 /// It keeps memory that was freed, in huge pages where the system has them: every step asks for the same large buffers
 /// again, and having the system clear their pages anew took a third of a step of BERT-Base.
@@ -9,7 +10,7 @@ macro_rules! use_jemalloc {
     () => {
         #[cfg(not(target_env = "msvc"))]
         #[global_allocator]
-        static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+        static ALLOCATOR: $crate::tikv_jemallocator::Jemalloc = $crate::tikv_jemallocator::Jemalloc;
 
         /// Read by jemalloc as it starts.
         #[cfg(not(target_env = "msvc"))]

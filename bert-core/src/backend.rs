@@ -21,6 +21,10 @@ pub trait Job: Send {
 
 /// Does a job on the configured backend.
 ///
+/// On the CPU it runs as a task of rayon's global pool, whose threads its operations share: it should not block waiting for
+/// another job, nor for anything else that needs the pool. Precision (`compute`) is one setting for the process, that of
+/// the job begun last: jobs that run at the same time should have the same.
+///
 /// # Errors
 /// [`Error::Backend`] where this program or this machine lacks the backend; the job's own otherwise.
 pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
@@ -30,20 +34,36 @@ pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
     }
 }
 
-/// Whether jobs can be done on the configured backend: for refusing it before work that comes first.
+/// Whether jobs can be done on the configured backend: for refusing it before work that comes first. A job that runs
+/// meanwhile is left as it is.
 ///
 /// # Errors
 /// [`Error::Backend`] as [`run_on`].
 pub fn check(config: &BackendConfig) -> Result<()> {
-    struct Nothing;
-    impl Job for Nothing {
-        type Output = ();
-
-        fn run<B: BertAutodiffBackend>(self, _: B::Device) -> Result<()> {
-            Ok(())
-        }
+    match config {
+        BackendConfig::Ndarray { compute } => check_ndarray(*compute),
+        BackendConfig::Wgpu { device } => check_wgpu(*device),
     }
-    run_on(config, Nothing)
+}
+
+#[cfg(feature = "ndarray")]
+fn check_ndarray(compute: Compute) -> Result<()> {
+    crate::ops::ndarray::check_compute(compute)
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn check_ndarray(_compute: Compute) -> Result<()> {
+    Err(not_built("ndarray"))
+}
+
+#[cfg(feature = "wgpu")]
+fn check_wgpu(configured: WgpuDevice) -> Result<()> {
+    probe::<burn_wgpu::Wgpu>(configured, &wgpu_device(configured))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn check_wgpu(_device: WgpuDevice) -> Result<()> {
+    Err(not_built("wgpu"))
 }
 
 #[cfg(feature = "ndarray")]
@@ -69,14 +89,8 @@ fn run_ndarray<J: Job>(_compute: Compute, _job: J) -> Result<J::Output> {
 #[cfg(feature = "wgpu")]
 fn run_wgpu<J: Job>(configured: WgpuDevice, job: J) -> Result<J::Output> {
     use burn_autodiff::Autodiff;
-    use burn_wgpu::{Wgpu, WgpuDevice as Device};
-    let device = match configured {
-        WgpuDevice::Default => Device::DefaultDevice,
-        WgpuDevice::Cpu => Device::Cpu,
-        WgpuDevice::Discrete(number) => Device::DiscreteGpu(number),
-        WgpuDevice::Integrated(number) => Device::IntegratedGpu(number),
-        WgpuDevice::Virtual(number) => Device::VirtualGpu(number),
-    };
+    use burn_wgpu::Wgpu;
+    let device = wgpu_device(configured);
     probe::<Wgpu>(configured, &device)?;
     // The runtime panics where the device is lost or its memory ends.
     let run = std::panic::AssertUnwindSafe(|| job.run::<Autodiff<Wgpu>>(device));
@@ -88,6 +102,18 @@ fn run_wgpu<J: Job>(configured: WgpuDevice, job: J) -> Result<J::Output> {
                 .into(),
         })
     })
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu_device(configured: WgpuDevice) -> burn_wgpu::WgpuDevice {
+    use burn_wgpu::WgpuDevice as Device;
+    match configured {
+        WgpuDevice::Default => Device::DefaultDevice,
+        WgpuDevice::Cpu => Device::Cpu,
+        WgpuDevice::Discrete(number) => Device::DiscreteGpu(number),
+        WgpuDevice::Integrated(number) => Device::IntegratedGpu(number),
+        WgpuDevice::Virtual(number) => Device::VirtualGpu(number),
+    }
 }
 
 /// Opens the device once. The runtime panics where no adapter fits, which is the user's machine and not our mistake.
@@ -110,8 +136,8 @@ fn probe<B: burn::tensor::backend::Backend>(
     Err(Error::Backend {
         backend: "wgpu",
         problem: format!("no usable graphics adapter for device \"{configured}\""),
-        help: "install a Vulkan, Metal or DirectX 12 driver (Debian: mesa-vulkan-drivers), choose another \
-               backend.device, or use --backend ndarray"
+        help: "install a Vulkan or Metal driver (Debian: mesa-vulkan-drivers), choose another backend.device, or \
+               use --backend ndarray"
             .into(),
     })
 }

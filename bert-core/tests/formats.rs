@@ -8,10 +8,16 @@ use std::path::{Path, PathBuf};
 
 use bert_core::config::BertConfig;
 use bert_core::error::{Error, Result};
-use bert_core::model::BertForPreTraining;
+use bert_core::model::{BertForPreTraining, BertForSequenceClassification, BertModel};
+use bert_core::nn::{Init, Linear};
 use bert_core::weights::{
-    Checkpoint, Head, Loaded, Part, load_weights, read_config, save_model, write_safetensors,
+    Checkpoint, Head, Loaded, Part, load_weights, read_config, read_head, save_model,
+    write_safetensors,
 };
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
 use half::{bf16, f16};
 use rand::{Rng, SeedableRng};
@@ -132,6 +138,151 @@ fn parts_that_a_checkpoint_lacks_are_named_and_start_from_initial_values() {
             assert_eq!(required.is_err(), loaded.absent.contains(&part));
         }
     }
+}
+
+/// A tagger of a user's own.
+#[derive(Module, Debug)]
+struct Tagger<B: Backend> {
+    bert: BertModel<B>,
+    crf: Linear<B>,
+}
+
+/// Its body has another name than in checkpoints.
+#[derive(Module, Debug)]
+struct Misnamed<B: Backend> {
+    body: BertModel<B>,
+}
+
+impl<B: Backend> Tagger<B> {
+    fn new(seed: u64, device: &B::Device) -> Self {
+        let config = config();
+        let init = Init::new(&config, seed, device);
+        let bert = BertModel::new(&config, &init);
+        let crf = init.linear("crf", config.hidden_size, 5);
+        Self { bert, crf }
+    }
+}
+
+fn values<const D: usize>(parameter: &Param<Tensor<NdArray, D>>) -> Vec<f32> {
+    parameter.val().into_data().into_vec().unwrap()
+}
+
+fn save<M: Module<NdArray>>(module: &M) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let (head, all) = (Head::new("BertModel"), BTreeSet::new());
+    save_model(directory.path(), module, &config(), &head, &all).unwrap();
+    directory
+}
+
+#[test]
+fn a_bare_body_is_read_from_every_checkpoint_that_has_one() {
+    let expected = reference();
+    let device = Default::default();
+    for (form, unused) in [("models/gelu", 7), ("formats/encoder", 0)] {
+        let init = Init::<NdArray>::new(&config(), 0, &device);
+        let model = BertModel::new(&config(), &init);
+        let (model, loaded) = load_weights(&golden(form), model, &device).unwrap();
+        assert_eq!(loaded.unused.len(), unused, "{form}: {loaded:?}");
+        assert!(loaded.absent.is_empty() && loaded.new.is_empty());
+        // It is written without the prefix, as transformers does, and read with it.
+        let saved = tensors(&Checkpoint::open(save(&model).path()).unwrap());
+        assert_eq!(saved.len(), expected.len() - 7);
+        for (name, values) in saved {
+            assert_eq!(values, expected[&name], "{form} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_part_of_the_users_own_keeps_its_initial_values_until_it_is_saved() {
+    let device = Default::default();
+    let new = Tagger::<NdArray>::new(3, &device);
+    let initial = values(&new.crf.weight);
+    let (tagger, loaded) = load_weights(&golden("models/gelu"), new, &device).unwrap();
+    assert_eq!(loaded.new, BTreeSet::from(["crf".to_string()]));
+    assert!(
+        loaded.remarks()[0].starts_with("crf.* is not"),
+        "{loaded:?}"
+    );
+    assert_eq!(values(&tagger.crf.weight), initial);
+    let word = "bert.embeddings.word_embeddings.weight";
+    let words = values(&tagger.bert.embeddings.word_embeddings.weight);
+    assert_eq!(words, reference()[word]);
+
+    let directory = save(&tagger);
+    let other = Tagger::<NdArray>::new(4, &device);
+    let (again, loaded) = load_weights(directory.path(), other, &device).unwrap();
+    assert_eq!(loaded, Loaded::default());
+    assert_eq!(values(&again.crf.weight), initial);
+}
+
+#[test]
+fn a_body_under_another_name_is_refused() {
+    let device = Default::default();
+    let body = Tagger::<NdArray>::new(0, &device).bert;
+    let module = Misnamed { body };
+    let problem = message(load_weights(&golden("models/gelu"), module, &device).unwrap_err());
+    let expected = "it has nothing named body.*; unknown tensor bert.embeddings.";
+    assert!(problem.contains(expected), "{problem}");
+}
+
+/// Initial values that must not be asked for, of parameters that are trained or not.
+struct Undrawn {
+    is_trained: bool,
+}
+
+impl<B: Backend> ModuleMapper<B> for Undrawn {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let draw = |_: &B::Device, _| panic!("initial values were drawn");
+        let (id, shape, device) = (param.id, param.lazy_shape(), param.lazy_device());
+        Param::uninitialized(id, draw, device, self.is_trained, shape)
+    }
+}
+
+/// Whether each parameter is trained.
+#[derive(Default)]
+struct Trained(Vec<bool>);
+
+impl<B: Backend> ModuleVisitor<B> for Trained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.0.push(param.val().is_require_grad());
+    }
+}
+
+#[test]
+fn what_is_frozen_stays_so_and_initial_values_are_never_drawn() {
+    let device = Default::default();
+    let new = Tagger::<Autodiff<NdArray>>::new(0, &device);
+    let new = Tagger {
+        bert: new.bert.map(&mut Undrawn { is_trained: false }),
+        crf: new.crf.map(&mut Undrawn { is_trained: true }),
+    };
+    let whole = save(&Tagger::<NdArray>::new(0, &device));
+    let (tagger, loaded) = load_weights(whole.path(), new, &device).unwrap();
+    assert_eq!(loaded, Loaded::default());
+    let (mut body, mut head) = (Trained::default(), Trained::default());
+    tagger.bert.visit(&mut body);
+    tagger.crf.visit(&mut head);
+    assert_eq!(head.0, [true; 2]);
+    assert_eq!(body.0, [false; 39]);
+}
+
+/// transformers makes a classifier of two outputs where nothing names them, and refuses the weights of another.
+#[test]
+fn every_output_of_a_classifier_has_a_name_where_it_is_saved() {
+    let device = Default::default();
+    let init = Init::<NdArray>::new(&config(), 0, &device);
+    let model = BertForSequenceClassification::new(&config(), 5, &init);
+    let directory = tempfile::tempdir().unwrap();
+    let mut head = Head::new("BertForSequenceClassification");
+    let save = |head: &Head| save_model(directory.path(), &model, &config(), head, &[].into());
+    save(&head).unwrap();
+    let names: Vec<String> = (0..5).map(|output| format!("LABEL_{output}")).collect();
+    assert_eq!(read_head(directory.path()).unwrap().labels, names);
+
+    head.labels = vec!["no".into(), "yes".into()];
+    let problem = message(save(&head).unwrap_err());
+    assert!(problem.contains("5 outputs, its head names 2"), "{problem}");
 }
 
 #[test]

@@ -157,6 +157,163 @@ fn tokens_added_beside_a_vocabulary_are_known() {
     assert!(error.to_string().contains("cannot have id 7"), "{error}");
 }
 
+/// A text or a pair, how many tokens are allowed, and ids, offsets and words of what is left.
+type Cut<'a> = (
+    &'a str,
+    Option<&'a str>,
+    usize,
+    &'a [u32],
+    &'a [(usize, usize)],
+    Vec<Option<u32>>,
+);
+
+/// By transformers 5.24, `truncation_side="left"`.
+#[test]
+fn texts_are_cut_on_the_side_that_the_files_name() {
+    let fox = "Unhappily the quick brown fox; cafe\u{301}, again!";
+    let short = "the other one is unhappily short";
+    let (sep, cls) = (None, None);
+    let cases: [Cut; 2] = [
+        (
+            fox,
+            None,
+            8,
+            &[2, 11, 34, 201, 192, 299, 5, 3],
+            &[
+                (0, 0),
+                (36, 37),
+                (38, 39),
+                (39, 40),
+                (40, 41),
+                (41, 43),
+                (43, 44),
+                (0, 0),
+            ],
+            vec![
+                cls,
+                Some(7),
+                Some(8),
+                Some(8),
+                Some(8),
+                Some(8),
+                Some(9),
+                sep,
+            ],
+        ),
+        (
+            fox,
+            Some(short),
+            11,
+            &[2, 201, 192, 299, 5, 3, 208, 340, 194, 609, 3],
+            &[
+                (0, 0),
+                (39, 40),
+                (40, 41),
+                (41, 43),
+                (43, 44),
+                (0, 0),
+                (22, 23),
+                (23, 25),
+                (25, 26),
+                (27, 32),
+                (0, 0),
+            ],
+            vec![
+                cls,
+                Some(8),
+                Some(8),
+                Some(8),
+                Some(9),
+                sep,
+                Some(4),
+                Some(4),
+                Some(4),
+                Some(5),
+                sep,
+            ],
+        ),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let json = std::fs::read_to_string(golden("uncased").join("tokenizer.json")).unwrap();
+    let json = json.replacen("\"direction\": \"Right\"", "\"direction\": \"Left\"", 1);
+    std::fs::write(directory.path().join("tokenizer.json"), json).unwrap();
+    let load = || BertTokenizer::load(directory.path()).unwrap();
+    let check = |tokenizer: &BertTokenizer| {
+        for (text, pair, most, ids, offsets, words) in &cases {
+            let cut = tokenizer.encode_truncated(text, *pair, *most).unwrap();
+            assert!(cut.truncated);
+            assert_eq!(&cut.input_ids, ids);
+            assert_eq!(&cut.offsets, offsets);
+            assert_eq!(&cut.words, words);
+            assert!(
+                !tokenizer
+                    .encode_truncated(text, *pair, 99)
+                    .unwrap()
+                    .truncated
+            );
+        }
+    };
+    check(&load());
+    // It is kept, and what tokenizer_config.json says counts before tokenizer.json.
+    let saved = tempfile::tempdir().unwrap();
+    load().save(saved.path(), None).unwrap();
+    check(&BertTokenizer::load(saved.path()).unwrap());
+    std::fs::remove_file(saved.path().join("tokenizer.json")).unwrap();
+    check(&BertTokenizer::load(saved.path()).unwrap());
+    let config = directory.path().join("tokenizer_config.json");
+    std::fs::write(&config, r#"{"truncation_side": "right"}"#).unwrap();
+    let cut = load().encode_truncated(fox, None, 4).unwrap();
+    assert_eq!(cut.words, [cls, Some(0), Some(0), sep]);
+    std::fs::write(&config, r#"{"truncation_side": "top"}"#).unwrap();
+    let error = BertTokenizer::load(directory.path()).unwrap_err();
+    assert!(error.to_string().contains("truncation_side"), "{error}");
+}
+
+#[test]
+fn ids_become_text_again() {
+    let tokenizer = BertTokenizer::load(&golden("uncased")).unwrap();
+    let ids = tokenizer.encode("Unhappily, the quick fox", None).unwrap();
+    let ids = ids.input_ids;
+    let text = "unhappily, the quick fox";
+    assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
+    let whole = format!("[CLS] {text} [SEP]");
+    assert_eq!(tokenizer.decode(&ids, false).unwrap(), whole);
+    let beyond = tokenizer.vocab_size() as u32;
+    assert!(tokenizer.decode(&[beyond], false).is_err());
+    for id in 0..beyond {
+        assert_eq!(tokenizer.id(tokenizer.token(id).unwrap()), Some(id));
+    }
+    assert_eq!(tokenizer.id("##no such"), None);
+    let shown = format!("{tokenizer:?}");
+    let expected = format!("BertTokenizer {{ vocab_size: {beyond}, lowercase: true, .. }}");
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn special_tokens_beyond_the_five_stay_special() {
+    let directory = tempfile::tempdir().unwrap();
+    let vocabulary = golden("uncased").join("vocab.txt");
+    std::fs::copy(vocabulary, directory.path().join("vocab.txt")).unwrap();
+    let first = BertTokenizer::load(directory.path()).unwrap().vocab_size();
+    let (second, third) = (first + 1, first + 2);
+    let added = format!(
+        r#"{{"added_tokens_decoder": {{"{first}": {{"content": "<f>", "special": true}},
+            "{second}": {{"content": "<word>"}}, "{third}": {{"content": "<e>", "special": true}}}}}}"#
+    );
+    std::fs::write(directory.path().join("tokenizer_config.json"), added).unwrap();
+    let tokenizer = BertTokenizer::load(directory.path()).unwrap();
+    let saved = tempfile::tempdir().unwrap();
+    tokenizer.save(saved.path(), None).unwrap();
+    for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+        let text = std::fs::read_to_string(saved.path().join(name)).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let expected = serde_json::json!(["<f>", "<e>"]);
+        assert_eq!(value["additional_special_tokens"], expected, "{name}");
+    }
+    let ids = [first as u32, third as u32, second as u32];
+    assert_eq!(tokenizer.decode(&ids, true).unwrap(), "<word>");
+}
+
 #[test]
 fn too_few_tokens_for_the_special_ones_are_refused() {
     let tokenizer = BertTokenizer::load(&golden("cased")).unwrap();

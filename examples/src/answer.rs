@@ -1,6 +1,6 @@
 //! The part of a passage that answers a question. `bert-finetune predict` also reads passages longer than the model.
 
-use crate::on_cpu;
+use crate::{encode, on_cpu};
 use bert_core::backend::Job;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::Result;
@@ -19,8 +19,7 @@ const MOST_TOKENS: usize = 30;
 pub fn run(arguments: &[String]) -> Result<()> {
     let (question, context) = (&arguments[1], &arguments[2]);
     let directory = ModelDirectory::open(&arguments[0])?;
-    let most = directory.config.max_position_embeddings;
-    let encoding = (directory.tokenizer).encode_truncated(question, Some(context), most)?;
+    let encoding = encode(&directory, question, Some(context))?;
     let mut sequences = PackedSequences::default();
     sequences.push(&encoding.input_ids, &encoding.token_type_ids);
     // A row a token: how well an answer begins there, and ends there.

@@ -1,4 +1,4 @@
-//! Which class a text has.
+//! Which class a text has, which labels, or which number: as the model was trained.
 
 use crate::{argmax, label, on_cpu, pack};
 use bert_core::backend::Job;
@@ -6,8 +6,8 @@ use bert_core::error::Result;
 use bert_core::model::BertForSequenceClassification;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
-use bert_core::weights::{ModelDirectory, Part};
-use burn::tensor::activation::softmax;
+use bert_core::weights::{Head, ModelDirectory, Part, ProblemType};
+use burn::tensor::activation::{sigmoid, softmax};
 
 /// The program.
 ///
@@ -17,20 +17,37 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let (directory, texts) = (&arguments[0], &arguments[1..]);
     let directory = ModelDirectory::open(directory)?;
     let head = directory.head()?;
-    let probabilities = on_cpu(Classify {
+    // Where config.json does not say, one output is a number, as in transformers.
+    let kind = head.problem_type.unwrap_or(match head.labels.len() {
+        1 => ProblemType::Regression,
+        _ => ProblemType::SingleLabel,
+    });
+    let answers = on_cpu(Classify {
         directory: &directory,
+        head: &head,
+        kind,
         texts,
     })?;
-    for (text, probabilities) in texts.iter().zip(probabilities) {
-        let best = argmax(&probabilities);
-        let percent = 100.0 * probabilities[best];
-        println!("{}  {percent:.2} %  {text}", label(&head, best));
+    let percent = |output: usize, p: f32| format!("{}  {:.2} %  ", label(&head, output), 100.0 * p);
+    for (text, values) in texts.iter().zip(answers) {
+        let numbered = values.iter().enumerate();
+        let shown: String = match kind {
+            ProblemType::SingleLabel => {
+                let best = argmax(&values);
+                percent(best, values[best])
+            }
+            ProblemType::MultiLabel => numbered.map(|(output, &p)| percent(output, p)).collect(),
+            ProblemType::Regression => values.iter().map(|value| format!("{value:.4}  ")).collect(),
+        };
+        println!("{shown}{text}");
     }
     Ok(())
 }
 
 struct Classify<'a> {
     directory: &'a ModelDirectory,
+    head: &'a Head,
+    kind: ProblemType,
     texts: &'a [String],
 }
 
@@ -40,16 +57,21 @@ impl Job for Classify<'_> {
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<Vec<f32>>> {
         // The backend inside: nothing is differentiated.
         let init = Init::<B::InnerBackend>::new(&self.directory.config, 0, &device);
-        let labels = self.directory.head()?.labels.len().max(2);
-        let model = BertForSequenceClassification::new(&self.directory.config, labels, &init);
+        let outputs = self.head.labels.len().max(1);
+        let model = BertForSequenceClassification::new(&self.directory.config, outputs, &init);
         let model =
             (self.directory).load_whole(model, &[Part::Pooler, Part::Classifier], &device)?;
 
         let texts = self.texts.iter().map(|text| (text.as_str(), None));
         let batch = pack(self.directory, texts)?.to_device(&device);
-        // [texts, labels]
+        // [texts, outputs]
         let logits = model.forward(&batch, &DropoutKey::inference());
-        let flat: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
-        Ok(flat.chunks(labels).map(<[f32]>::to_vec).collect())
+        let values = match self.kind {
+            ProblemType::SingleLabel => softmax(logits, 1),
+            ProblemType::MultiLabel => sigmoid(logits),
+            ProblemType::Regression => logits,
+        };
+        let flat: Vec<f32> = values.into_data().iter().collect();
+        Ok(flat.chunks(outputs).map(<[f32]>::to_vec).collect())
     }
 }

@@ -1,18 +1,25 @@
-//! Trains a classifier on a few sentences, step by step: loss, backward pass, update. `bert-finetune train` does the rest:
-//! data files, schedules, checkpoints, metrics.
+//! Trains a classifier on a few sentences, step by step: loss, backward pass, update; then asks it, and writes it as a model
+//! directory. `bert-finetune train` does the rest: data files, schedules, checkpoints, metrics.
 
-use crate::{on_cpu, pack};
+use std::path::Path;
+
+use crate::{argmax, on_cpu, pack};
 use bert_core::backend::Job;
 use bert_core::config::{AdamConfig, OptimizerConfig};
 use bert_core::error::Result;
+use bert_core::files::write_directory_atomically;
 use bert_core::loss::cross_entropy;
 use bert_core::model::BertForSequenceClassification;
 use bert_core::nn::Init;
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::optim::BertOptimizer;
-use bert_core::weights::{ModelDirectory, Part};
+use bert_core::weights::{Head, ModelDirectory, Part, ProblemType, save_model};
+use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
+
+const LABELS: [&str; 2] = ["negative", "positive"];
 
 const SENTENCES: [(&str, usize); 6] = [
     ("A wonderful evening.", 1),
@@ -33,11 +40,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let directory = ModelDirectory::open(&arguments[0])?;
     on_cpu(FineTune {
         directory: &directory,
+        output: arguments.get(1).map(Path::new),
     })
 }
 
 struct FineTune<'a> {
     directory: &'a ModelDirectory,
+    output: Option<&'a Path>,
 }
 
 impl Job for FineTune<'_> {
@@ -70,6 +79,32 @@ impl Job for FineTune<'_> {
                 println!("step {step:>3}  loss {:.4}", loss.into_scalar());
             }
         }
-        Ok(())
+
+        // The model on the backend inside: nothing is differentiated any more.
+        let model = model.valid();
+        let batch = pack(self.directory, texts)?.to_device(&device);
+        let logits = model.forward(&batch, &DropoutKey::inference());
+        // [sentences, labels]
+        let probabilities: Vec<f32> = softmax(logits, 1).into_data().iter().collect();
+        for ((text, _), probabilities) in SENTENCES.iter().zip(probabilities.chunks(LABELS.len())) {
+            let best = argmax(probabilities);
+            let percent = 100.0 * probabilities[best];
+            println!("{}  {percent:.2} %  {text}", LABELS[best]);
+        }
+        let Some(output) = self.output else {
+            return Ok(());
+        };
+        let head = Head {
+            architecture: "BertForSequenceClassification".into(),
+            labels: LABELS.map(str::to_string).to_vec(),
+            problem_type: Some(ProblemType::SingleLabel),
+        };
+        let ModelDirectory {
+            config, tokenizer, ..
+        } = self.directory;
+        write_directory_atomically(output, |directory| {
+            save_model(directory, &model, config, &head, &[].into())?;
+            tokenizer.save(directory, Some(config.max_position_embeddings))
+        })
     }
 }

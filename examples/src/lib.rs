@@ -6,13 +6,15 @@
 //! | [`tag`] `DIR TEXT...` | the tag of every word |
 //! | [`answer`] `DIR QUESTION CONTEXT` | the part of a passage that answers a question |
 //! | [`choose`] `DIR QUESTION CHOICE CHOICE...` | which of several answers is right |
-//! | [`fine_tune`] `DIR` | trains a classifier on a few sentences, step by step |
+//! | [`embed`] `DIR TEXT...` | a vector for every text, and how similar it is to the first |
+//! | [`fine_tune`] `DIR [OUTPUT]` | trains a classifier on a few sentences, step by step; writes it into OUTPUT |
 //!
 //! `cargo run --release -p examples -- classify runs/sentiment/model "A wonderful evening."`
 
 pub mod answer;
 pub mod choose;
 pub mod classify;
+pub mod embed;
 pub mod fine_tune;
 pub mod tag;
 
@@ -20,12 +22,28 @@ use bert_core::backend::{Job, run_on};
 use bert_core::config::BackendConfig;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::Result;
+use bert_core::tell;
+use bert_core::tokenizer::Encoding;
 use bert_core::weights::{Head, ModelDirectory};
 
 /// The name of an output of a head.
 pub fn label(head: &Head, output: usize) -> String {
     let name = head.labels.get(output).cloned();
     name.unwrap_or_else(|| format!("LABEL_{output}"))
+}
+
+/// A text or a pair as the model takes it. That it had to be cut is said on standard error.
+///
+/// # Errors
+/// What encoding gives.
+pub fn encode(directory: &ModelDirectory, text: &str, pair: Option<&str>) -> Result<Encoding> {
+    let most = directory.config.max_position_embeddings;
+    let encoding = directory.tokenizer.encode_truncated(text, pair, most)?;
+    if encoding.truncated {
+        let beginning: String = text.chars().take(40).collect();
+        tell!("cut to the model's {most} tokens: \"{beginning}…\"");
+    }
+    Ok(encoding)
 }
 
 /// Texts, or pairs, as one batch: no padding, whatever their lengths.
@@ -38,8 +56,7 @@ pub fn pack<'a>(
 ) -> Result<PackedSequences> {
     let mut sequences = PackedSequences::default();
     for (text, pair) in texts {
-        let most = directory.config.max_position_embeddings;
-        let encoding = directory.tokenizer.encode_truncated(text, pair, most)?;
+        let encoding = encode(directory, text, pair)?;
         sequences.push(&encoding.input_ids, &encoding.token_type_ids);
     }
     Ok(sequences)

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use bert_core::command::{end, usage};
 use bert_core::error::Result;
 
+bert_core::use_jemalloc!();
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     end(run(&arguments))
@@ -18,11 +20,12 @@ fn run(arguments: &[String]) -> Result<()> {
         ("tag", 2..) => examples::tag::run(rest),
         ("answer", 3) => examples::answer::run(rest),
         ("choose", 4..) => examples::choose::run(rest),
-        ("fine_tune", 1) => examples::fine_tune::run(rest),
+        ("embed", 2..) => examples::embed::run(rest),
+        ("fine_tune", 1 | 2) => examples::fine_tune::run(rest),
         _ => Err(usage(
             "no such example, or not its arguments",
             "classify DIR TEXT..., tag DIR TEXT..., answer DIR QUESTION CONTEXT, \
-             choose DIR QUESTION CHOICE CHOICE..., fine_tune DIR",
+             choose DIR QUESTION CHOICE CHOICE..., embed DIR TEXT..., fine_tune DIR [OUTPUT]",
         )),
     }
 }

@@ -15,7 +15,7 @@ pub enum BackendConfig {
         /// The type of matrix products.
         compute: Compute,
     },
-    /// Any GPU through wgpu: Vulkan, Metal, DirectX 12.
+    /// Any GPU through wgpu: Vulkan or Metal.
     Wgpu {
         /// Which of them.
         device: WgpuDevice,

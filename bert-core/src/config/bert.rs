@@ -133,6 +133,33 @@ impl BertConfig {
         "classifier_dropout",
     ];
 
+    /// Whether a model of these sizes can take a sequence: 1 to `max_position_embeddings` tokens with a token type each, ids
+    /// below `vocab_size`, token types below `type_vocab_size`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn check_sequence(&self, input_ids: &[u32], token_type_ids: &[u8]) -> Result<(), String> {
+        let (tokens, types) = (input_ids.len(), token_type_ids.len());
+        let most = self.max_position_embeddings;
+        if tokens == 0 || tokens > most {
+            return Err(format!(
+                "{tokens} input_ids, the model takes 1 to {most}, its positions"
+            ));
+        }
+        if tokens != types {
+            return Err(format!("{tokens} input_ids and {types} token_type_ids"));
+        }
+        let vocabulary = self.vocab_size;
+        if let Some(id) = (input_ids.iter()).find(|id| **id as usize >= vocabulary) {
+            return Err(format!("id {id} is beyond the vocabulary of {vocabulary}"));
+        }
+        let most = self.type_vocab_size;
+        match (token_type_ids.iter()).find(|id| usize::from(**id) >= most) {
+            Some(id) => Err(format!("token type {id} is not below the model's {most}")),
+            None => Ok(()),
+        }
+    }
+
     /// Hugging Face's `config.json`, for the named architectures, with `extra` keys.
     pub fn to_hugging_face(&self, architectures: &[&str], extra: Map<String, Value>) -> Value {
         let mut object = match serde_json::to_value(self) {
@@ -186,5 +213,32 @@ impl BertConfig {
             return Err(crate::error::Error::Config { origin, problems });
         }
         super::from_value(origin, Value::Object(ours))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::from_value;
+    use super::*;
+
+    #[test]
+    fn what_a_model_cannot_take_is_said() {
+        let sizes = json!({
+            "vocab_size": 11, "hidden_size": 6, "num_hidden_layers": 1, "num_attention_heads": 1,
+            "max_position_embeddings": 4, "type_vocab_size": 2,
+        });
+        let config: BertConfig = from_value("test", sizes).unwrap();
+        assert_eq!(config.check_sequence(&[10, 0, 1, 2], &[0, 0, 1, 1]), Ok(()));
+        let cases: [(&[u32], &[u8], &str); 5] = [
+            (&[], &[], "0 input_ids"),
+            (&[1, 1, 1, 1, 1], &[0; 5], "takes 1 to 4"),
+            (&[1, 2], &[0], "2 input_ids and 1 token_type_ids"),
+            (&[1, 11], &[0, 0], "id 11 is beyond the vocabulary of 11"),
+            (&[1, 2], &[0, 2], "token type 2 is not below the model's 2"),
+        ];
+        for (ids, types, problem) in cases {
+            let found = config.check_sequence(ids, types).unwrap_err();
+            assert!(found.contains(problem), "{found}");
+        }
     }
 }

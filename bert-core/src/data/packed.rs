@@ -18,9 +18,19 @@ pub struct PackedSequences {
 }
 
 impl PackedSequences {
-    /// Appends one sequence.
+    /// Appends one sequence. Whether a model can take it, [`BertConfig::check_sequence`] says.
+    ///
+    /// # Panics
+    /// Where the sequence is empty, or has not a token type for each token.
+    ///
+    /// [`BertConfig::check_sequence`]: crate::config::BertConfig::check_sequence
     pub fn push(&mut self, input_ids: &[u32], token_type_ids: &[u8]) {
-        debug_assert_eq!(input_ids.len(), token_type_ids.len());
+        assert!(!input_ids.is_empty(), "a sequence has at least one token");
+        assert_eq!(
+            input_ids.len(),
+            token_type_ids.len(),
+            "a token type for each token"
+        );
         self.input_ids.extend_from_slice(input_ids);
         self.token_type_ids.extend_from_slice(token_type_ids);
         self.lengths.push(input_ids.len());

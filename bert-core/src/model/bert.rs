@@ -42,6 +42,10 @@ impl<B: Backend> BertModel<B> {
 
 impl<B: BertBackend> BertModel<B> {
     /// Encodes a batch; `dropout` says whether this is training.
+    ///
+    /// # Panics
+    /// As [`Embeddings::forward`], which every model calls: where an id, a position or a token type is outside the model's.
+    /// [`BertConfig::check_sequence`] tells before.
     pub fn forward(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> BertModelOutput<B> {
         let last_hidden_state = self.forward_states(batch, dropout);
         let first_tokens = batch.first_tokens.clone();

@@ -54,6 +54,10 @@ impl<B: Backend> Embeddings<B> {
 impl<B: BertBackend> Embeddings<B> {
     /// # Shapes
     /// `-> [tokens, hidden]`
+    ///
+    /// # Panics
+    /// On the CPU, where a token's id, position or type is none of the tables' rows ([`BertConfig::check_sequence`] tells
+    /// before). What a GPU gives then is not defined.
     pub fn forward(&self, batch: &PackedBatch<B>, dropout: &DropoutKey) -> Tensor<B, 2> {
         let tables = [
             &self.word_embeddings,

@@ -6,6 +6,7 @@ mod encoder;
 mod feed_forward;
 mod init;
 mod layer;
+mod mean;
 mod pooler;
 
 pub use attention::{Attention, Selected, SelfAttention};
@@ -14,6 +15,7 @@ pub use encoder::Encoder;
 pub use feed_forward::{Intermediate, ResidualOutput};
 pub use init::Init;
 pub use layer::Layer;
+pub use mean::mean_pooled;
 pub use pooler::Pooler;
 
 use burn::module::{Module, Param};

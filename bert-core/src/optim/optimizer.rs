@@ -58,7 +58,8 @@ pub fn layer_decay(path: &str, decay: f64, layers: usize) -> f64 {
 }
 
 impl<B: BertAutodiffBackend> BertOptimizer<B> {
-    /// Without history. `max_gradient_norm` `None` leaves gradients as they are.
+    /// Without history. `max_gradient_norm` `None` leaves gradients as they are. The learning rate is an argument of every
+    /// [`Optimizer::step`]; `learning_rate` of the configuration, the peak of a schedule, is not used here.
     pub fn new(config: OptimizerConfig, max_gradient_norm: Option<f64>) -> Self {
         let state = State {
             step: 0,

@@ -1,6 +1,6 @@
 //! Tokenizers in files: `tokenizer.json`, `vocab.txt` and the two small JSON files beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -65,8 +65,8 @@ pub(super) fn assemble(
 
 impl BertTokenizer {
     /// Reads a directory with `tokenizer.json` or `vocab.txt`, or one of those files. Padding and truncation that a
-    /// `tokenizer.json` may have built in are taken out. What a `tokenizer_config.json` beside it says about case, accents
-    /// and ideographs counts, as in transformers; where it is silent the `tokenizer.json` does, or the defaults of uncased
+    /// `tokenizer.json` may have built in are taken out, but for the side of the truncation. What a `tokenizer_config.json` beside it says about case, accents,
+    /// ideographs and `truncation_side` counts, as in transformers; where it is silent the `tokenizer.json` does, or the defaults of uncased
     /// models.
     ///
     /// # Errors
@@ -104,10 +104,14 @@ impl BertTokenizer {
         let mut vocabulary = self.vocabulary.join("\n");
         vocabulary.push('\n');
         write_atomically(&directory.join("vocab.txt"), vocabulary.as_bytes())?;
-        let special = json!({
+        let mut special = json!({
             "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]",
             "cls_token": "[CLS]", "mask_token": "[MASK]",
         });
+        let more = self.more_special_tokens();
+        if !more.is_empty() {
+            special["additional_special_tokens"] = json!(more);
+        }
         let mut config = special.clone();
         if let Value::Object(config) = &mut config {
             config.insert("tokenizer_class".into(), json!("BertTokenizer"));
@@ -116,6 +120,9 @@ impl BertTokenizer {
             config.insert("strip_accents".into(), json!(normalizer.strip_accents));
             let ideographs = normalizer.handle_chinese_chars;
             config.insert("tokenize_chinese_chars".into(), json!(ideographs));
+            if self.truncates_left {
+                config.insert("truncation_side".into(), json!("left"));
+            }
             if let Some(max_tokens) = max_tokens {
                 config.insert("model_max_length".into(), json!(max_tokens));
             }
@@ -128,16 +135,34 @@ impl BertTokenizer {
         }
         Ok(())
     }
+
+    /// The special tokens beyond the five, by id.
+    fn more_special_tokens(&self) -> Vec<&str> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let is_more =
+            |token: &AddedToken| token.special && !SPECIAL.contains(&token.content.as_str());
+        let ids: BTreeSet<u32> = added
+            .iter()
+            .filter(|(_, token)| is_more(token))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.into_iter().filter_map(|id| self.token(id)).collect()
+    }
 }
 
 fn read_json(path: &Path) -> Result<BertTokenizer> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let problem = |problem| unusable(format!("{}: {problem}", path.display()));
     let file = TokenizerJson::parse(&text).map_err(problem)?;
-    let normalizer = with_settings(file.normalizer(), path)?;
+    let settings = settings_beside(path)?;
+    let normalizer = with_settings(file.normalizer(), &settings);
+    let truncates_left = truncates_left(&settings, path)?.unwrap_or(file.truncates_left());
     let ids = file.added_ids();
     let (model, vocabulary, added) = file.into_parts()?;
-    let tokenizer = assemble(model, &vocabulary, normalizer, added)?;
+    let tokenizer = BertTokenizer {
+        truncates_left,
+        ..assemble(model, &vocabulary, normalizer, added)?
+    };
     check_ids(
         &tokenizer,
         ids.iter().map(|(token, id)| (token.as_str(), *id)),
@@ -154,14 +179,18 @@ pub(super) fn bert_normalizer(tokenizer: &Tokenizer) -> Result<BertNormalizer> {
     }
 }
 
-/// The normaliser with what the `tokenizer_config.json` beside a file says.
-fn with_settings(mut normalizer: BertNormalizer, path: &Path) -> Result<BertNormalizer> {
+/// The `tokenizer_config.json` beside a file; null where there is none.
+fn settings_beside(path: &Path) -> Result<Value> {
     let config = path.with_file_name("tokenizer_config.json");
-    if !config.is_file() {
-        return Ok(normalizer);
+    match config.is_file() {
+        true => crate::config::read_value(&config),
+        false => Ok(Value::Null),
     }
-    let value = crate::config::read_value(&config)?;
-    let setting = |key: &str| value.get(key).and_then(Value::as_bool);
+}
+
+/// The normaliser with what a `tokenizer_config.json` says.
+fn with_settings(mut normalizer: BertNormalizer, settings: &Value) -> BertNormalizer {
+    let setting = |key: &str| settings.get(key).and_then(Value::as_bool);
     if let Some(lowercase) = setting("do_lower_case") {
         normalizer.lowercase = lowercase;
     }
@@ -171,7 +200,21 @@ fn with_settings(mut normalizer: BertNormalizer, path: &Path) -> Result<BertNorm
     if let Some(strip_accents) = setting("strip_accents") {
         normalizer.strip_accents = Some(strip_accents);
     }
-    Ok(normalizer)
+    normalizer
+}
+
+/// Whether a `tokenizer_config.json` has texts cut at their beginning; `None` where it is silent.
+fn truncates_left(settings: &Value, path: &Path) -> Result<Option<bool>> {
+    match settings.get("truncation_side") {
+        None | Some(Value::Null) => Ok(None),
+        Some(side) if side == "left" => Ok(Some(true)),
+        Some(side) if side == "right" => Ok(Some(false)),
+        Some(side) => {
+            let config = path.with_file_name("tokenizer_config.json");
+            let problem = format!("truncation_side {side} is neither \"left\" nor \"right\"");
+            Err(unusable(format!("{}: {problem}", config.display())))
+        }
+    }
 }
 
 fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
@@ -182,7 +225,9 @@ fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
         .map(|(id, token)| (token.to_string(), id as u32))
         .collect();
     // Lower case is the default of Hugging Face's BertTokenizer.
-    let normalizer = with_settings(normalizer(true), path)?;
+    let settings = settings_beside(path)?;
+    let normalizer = with_settings(normalizer(true), &settings);
+    let truncates_left = truncates_left(&settings, path)?.unwrap_or(false);
     let model = WordPiece::builder()
         .vocab(vocabulary.clone().into_iter().collect::<AHashMap<_, _>>())
         .unk_token("[UNK]".to_string())
@@ -190,7 +235,10 @@ fn read_vocabulary(path: &Path) -> Result<BertTokenizer> {
         .map_err(failed("build the WordPiece model"))?;
     let added = added_beside(path)?;
     let tokens = added.values().map(Added::token).collect();
-    let tokenizer = assemble(model, &vocabulary, normalizer, tokens)?;
+    let tokenizer = BertTokenizer {
+        truncates_left,
+        ..assemble(model, &vocabulary, normalizer, tokens)?
+    };
     check_ids(
         &tokenizer,
         added

@@ -20,6 +20,8 @@ const LONGEST_WORD: usize = 1000;
 #[derive(Debug, Deserialize)]
 pub(super) struct TokenizerJson {
     #[serde(default)]
+    truncation: Value,
+    #[serde(default)]
     added_tokens: Vec<Listed>,
     normalizer: Typed<Normalizer>,
     pre_tokenizer: Typed<Value>,
@@ -161,6 +163,11 @@ impl TokenizerJson {
             )),
             _ => Ok(file),
         }
+    }
+
+    /// Whether the truncation that it has built in cuts the beginning.
+    pub(super) fn truncates_left(&self) -> bool {
+        self.truncation["direction"] == "Left"
     }
 
     pub(super) fn normalizer(&self) -> BertNormalizer {

@@ -8,6 +8,7 @@ mod train;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,6 +63,8 @@ pub struct BertTokenizer {
     cutter: Arc<Cutter>,
     /// Whether a token has white space inside.
     has_spaced_tokens: bool,
+    /// Whether texts that are too long lose their beginning: transformers' `truncation_side`.
+    truncates_left: bool,
     /// Tells this tokenizer from every other of the process; clones share it, as they share everything.
     instance: u64,
 }
@@ -113,6 +116,7 @@ impl BertTokenizer {
             special,
             cutter: Arc::new(Cutter::new(&tokenizer, normalizer)),
             has_spaced_tokens,
+            truncates_left: false,
             normalizer,
             vocabulary: entries.into_iter().map(|(token, _)| token).collect(),
             tokenizer: Arc::new(tokenizer),
@@ -151,6 +155,11 @@ impl BertTokenizer {
         self.normalizer.lowercase
     }
 
+    /// The id of a token, which is a whole piece with its `##`; `None` where the vocabulary lacks it.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
     /// The token of an id.
     pub fn token(&self, id: u32) -> Option<&str> {
         self.vocabulary.get(id as usize).map(String::as_str)
@@ -161,7 +170,24 @@ impl BertTokenizer {
         self.token(id).is_some_and(|token| token.starts_with("##"))
     }
 
-    /// Changes whenever ids would.
+    /// Ids as text again, with a space between words: case, accents and spaces that encoding dropped do not come back.
+    /// `skip_special` leaves `[CLS]` and its like out.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where an id is beyond the vocabulary.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        let tokens = self.vocab_size();
+        if let Some(id) = ids.iter().find(|id| **id as usize >= tokens) {
+            return Err(Error::Usage {
+                problem: format!("id {id} is beyond the vocabulary of {tokens}"),
+                help: "use the tokenizer that made the ids".into(),
+            });
+        }
+        let text = self.tokenizer.decode(ids, skip_special);
+        text.map_err(failed("decode ids"))
+    }
+
+    /// Changes whenever the ids of whole texts would.
     pub fn fingerprint(&self) -> u64 {
         let longest_word = match self.tokenizer.get_model() {
             ModelWrapper::WordPiece(model) => model.max_input_chars_per_word,
@@ -226,7 +252,7 @@ impl BertTokenizer {
     }
 
     /// The same within `max_tokens`, special tokens included: what is too much is cut from the end of the longer text, as
-    /// transformers' `longest_first` does.
+    /// transformers' `longest_first` does, or from its beginning where the tokenizer's files say `"truncation_side": "left"`.
     ///
     /// # Errors
     /// [`Error::Usage`] where not even the special tokens fit.
@@ -243,8 +269,13 @@ impl BertTokenizer {
                 help: format!("allow at least {special}"),
             });
         };
-        let mut first = self.pieces(text, max_length)?;
-        let mut second = pair.map(|pair| self.pieces(pair, max_length)).transpose()?;
+        let (most, side) = match self.truncates_left {
+            // The end of a text is known once all of it is.
+            true => (usize::MAX, TruncationDirection::Left),
+            false => (max_length, TruncationDirection::Right),
+        };
+        let mut first = self.pieces(text, most)?;
+        let mut second = pair.map(|pair| self.pieces(pair, most)).transpose()?;
         let truncated = first.tokens() + second.as_ref().map_or(0, Pieces::tokens) > max_length;
         if truncated {
             let kept = match (pair, &second) {
@@ -259,9 +290,9 @@ impl BertTokenizer {
                 }
                 _ => (max_length, 0),
             };
-            first.truncate(kept.0);
+            first.encoding.truncate(kept.0, 0, side);
             if let Some(second) = &mut second {
-                second.truncate(kept.1);
+                second.encoding.truncate(kept.1, 0, side);
             }
         }
         let second = second.map(|second| second.encoding);
@@ -295,6 +326,15 @@ impl BertTokenizer {
     }
 }
 
+impl fmt::Debug for BertTokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BertTokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .field("lowercase", &self.lowercase())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Tokens of the beginning of a text.
 struct Pieces {
     encoding: tokenizers::Encoding,
@@ -318,11 +358,6 @@ impl Pieces {
             rest = &rest[part.len()..];
         }
         Ok(tokens)
-    }
-
-    fn truncate(&mut self, tokens: usize) {
-        let end = TruncationDirection::Right;
-        self.encoding.truncate(tokens, 0, end);
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 
+use super::module::visit_shapes;
 use super::{Checkpoint, Head, Loaded, Part, load_module, read_head, weights_error, write_module};
 use crate::config::{BertConfig, read_value};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::files::write_json;
 use crate::tokenizer::BertTokenizer;
 
 /// A model directory, opened but for its weights.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ModelDirectory {
     /// Where it is.
     pub path: PathBuf,
@@ -39,12 +40,16 @@ impl ModelDirectory {
         })
     }
 
-    /// What its head is, and what its outputs are called.
+    /// What its head is, and what its outputs are called: those of a classifier that `config.json` does not name are
+    /// `LABEL_0` and on, as in transformers.
     ///
     /// # Errors
-    /// What [`read_head`] gives.
+    /// What [`read_head`] gives, and [`Error::Weights`] where a classifier has not as many outputs as names.
     pub fn head(&self) -> Result<Head> {
-        read_head(&self.path)
+        let mut head = read_head(&self.path)?;
+        let checkpoint = Checkpoint::list(&self.path)?;
+        head.name_outputs(&checkpoint, self.config.hidden_size)?;
+        Ok(head)
     }
 
     /// Fills `module` with the weights.
@@ -59,7 +64,7 @@ impl ModelDirectory {
         load_weights(&self.path, module, device)
     }
 
-    /// The same, where none of the given parts may be absent.
+    /// The same, where none of the given parts may be absent, and none of the module's own.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Weights`].
@@ -72,6 +77,12 @@ impl ModelDirectory {
         let (module, loaded) = self.load(module, device)?;
         for part in needed {
             loaded.require(*part, &self.path)?;
+        }
+        if let Some(part) = loaded.new.first() {
+            return Err(weights_error(
+                &self.path,
+                format!("it has nothing named {part}.*"),
+            ));
         }
         Ok(module)
     }
@@ -105,10 +116,11 @@ pub fn load_weights<B: Backend, M: Module<B>>(
 }
 
 /// Writes the configuration and the weights of a model into a directory, in f32, without those of the parts left out. The
-/// tokenizer writes its own ([`BertTokenizer::save`]).
+/// tokenizer writes its own ([`BertTokenizer::save`]). Outputs of a `classifier` that `head` does not name are written as
+/// `LABEL_0` and on: transformers counts the names.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Io`], and [`Error::Usage`] where the head has names for more or fewer outputs than the classifier's.
 pub fn save_model<B: Backend, M: Module<B>>(
     directory: &Path,
     module: &M,
@@ -116,7 +128,19 @@ pub fn save_model<B: Backend, M: Module<B>>(
     head: &Head,
     without: &BTreeSet<Part>,
 ) -> Result<()> {
-    let value = config.to_hugging_face(&[&head.architecture], head.keys());
+    let mut outputs = None;
+    if !without.contains(&Part::Classifier) {
+        visit_shapes(module, |name, shape| {
+            if name == "classifier.weight" && shape.len() == 2 {
+                outputs = Some(shape[0]);
+            }
+        });
+    }
+    let keys = match outputs {
+        Some(outputs) => head.naming(outputs)?.keys(),
+        None => head.keys(),
+    };
+    let value = config.to_hugging_face(&[&head.architecture], keys);
     write_json(&directory.join("config.json"), &value)?;
     write_module(&directory.join("model.safetensors"), module, without)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::{Checkpoint, weights_error};
 use crate::config::read_value;
 use crate::error::{Error, Result};
 
@@ -35,6 +36,12 @@ const PROBLEM_TYPES: [(&str, ProblemType); 3] = [
     ("regression", ProblemType::Regression),
 ];
 
+/// The classes whose outputs have names.
+const CLASSIFIERS: [&str; 2] = [
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+];
+
 impl Head {
     /// One without names for its outputs.
     pub fn new(architecture: &str) -> Self {
@@ -51,6 +58,72 @@ impl Head {
             && self
                 .problem_type
                 .is_none_or(|own| Some(own) == wanted.problem_type)
+    }
+
+    /// Gives the outputs of a classifier that `config.json` does not name transformers' names, `LABEL_0` and on, and refuses
+    /// one that has not as many outputs as names.
+    ///
+    /// # Errors
+    /// [`Error::Weights`].
+    pub(super) fn name_outputs(&mut self, checkpoint: &Checkpoint, hidden: usize) -> Result<()> {
+        if !CLASSIFIERS.contains(&self.architecture.as_str()) {
+            return Ok(());
+        }
+        let wrong = |problem: String| weights_error(checkpoint.path(), problem);
+        // Its values lie in the file, so that names for them are no more than fit there.
+        let outputs = match checkpoint.shape("classifier.weight") {
+            Some([outputs, width]) if *outputs > 0 && *width == hidden => *outputs,
+            Some(shape) => {
+                let problem =
+                    format!("tensor classifier.weight is {shape:?}, not [outputs, {hidden}]");
+                return Err(wrong(problem));
+            }
+            None => return Err(wrong("tensor classifier.weight is missing".into())),
+        };
+        match checkpoint.shape("classifier.bias") {
+            Some(shape) if *shape == [outputs] => {}
+            Some(shape) => {
+                let problem = format!("tensor classifier.bias is {shape:?}, not [{outputs}]");
+                return Err(wrong(problem));
+            }
+            None => return Err(wrong("tensor classifier.bias is missing".into())),
+        }
+        if self.labels.is_empty() {
+            self.labels = default_labels(outputs);
+        }
+        if self.labels.len() != outputs {
+            let problem = format!(
+                "its classifier has {outputs} outputs, config.json names {}",
+                self.labels.len()
+            );
+            return Err(wrong(problem));
+        }
+        Ok(())
+    }
+
+    /// The same for a model to be saved, whose classifier has so many outputs: transformers makes one of as many as there
+    /// are names, and two where there are none. That of multiple choice has one whatever is named.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub(super) fn naming(&self, outputs: usize) -> Result<Self> {
+        let mut head = self.clone();
+        if head.architecture == "BertForMultipleChoice" {
+            return Ok(head);
+        }
+        if head.labels.is_empty() {
+            head.labels = default_labels(outputs);
+        }
+        if head.labels.len() == outputs {
+            return Ok(head);
+        }
+        Err(Error::Usage {
+            problem: format!(
+                "the classifier has {outputs} outputs, its head names {}",
+                head.labels.len()
+            ),
+            help: "give a name for each output, or none".into(),
+        })
     }
 
     /// `id2label`, `label2id` and `problem_type`, where they are known.
@@ -77,7 +150,14 @@ impl Head {
     }
 }
 
-/// The head that a directory's `config.json` describes.
+/// transformers' names for outputs without any.
+fn default_labels(outputs: usize) -> Vec<String> {
+    let names = (0..outputs).map(|output| format!("LABEL_{output}"));
+    names.collect()
+}
+
+/// The head that a directory's `config.json` describes; outputs that it does not name have no names
+/// ([`super::ModelDirectory::head`] gives them some).
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Config`] where the file is not JSON, [`Error::Weights`] where a key is not what transformers

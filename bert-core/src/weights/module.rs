@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-use super::names::{Part, checkpoint_name, is_transposed};
+use super::names::{Part, checkpoint_name, is_transposed, modern_name, own_part};
 use super::safetensors::write_safetensors;
 use super::{Checkpoint, weights_error};
 use crate::error::{Error, Result};
@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 pub struct Loaded {
     /// Parts that the checkpoint lacks: they have their initial values.
     pub absent: BTreeSet<Part>,
+    /// Parts of the user's own that the checkpoint has nothing of, by the name of their field: they have their initial
+    /// values.
+    pub new: BTreeSet<String>,
     /// Tensors of parts that the module has not, such as other tasks' heads; they are not used.
     pub unused: Vec<String>,
 }
@@ -47,6 +50,10 @@ impl Loaded {
                 format!("the {part} is not in the checkpoint and starts from initial values")
             })
             .collect();
+        let new = self.new.iter();
+        remarks.extend(new.map(|part| {
+            format!("{part}.* is not in the checkpoint and starts from initial values")
+        }));
         if !self.unused.is_empty() {
             remarks.push(format!("not used: {}", self.unused.join(", ")));
         }
@@ -55,6 +62,11 @@ impl Loaded {
 }
 
 /// Gives a module the tensors of a checkpoint, one by one, but for those of the parts that are to stay as they are.
+///
+/// The module is one of [`crate::model`], whose fields are named as in checkpoints; a bare [`crate::model::BertModel`]; or one
+/// that has such a model's fields beside others of its own, which keep their initial values where the checkpoint has nothing
+/// under their names. Parameters stay frozen or not as they are, and on the device that the module was made for, which
+/// `device` should be.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Weights`] naming every tensor that is missing, unknown, or of another shape than the
@@ -71,6 +83,7 @@ pub fn load_module<B: Backend, M: Module<B>>(
     let mut fill = Fill::<B> {
         path: Vec::new(),
         present: names.iter().filter_map(|name| Part::of(name)).collect(),
+        present_own: names.iter().filter_map(|name| own_part(name)).collect(),
         checkpoint,
         unread: names,
         problems: Vec::new(),
@@ -82,13 +95,18 @@ pub fn load_module<B: Backend, M: Module<B>>(
     if let Some(error) = fill.failure {
         return Err(error);
     }
-    for name in fill.unread {
-        if Part::of(name).is_some() {
-            fill.loaded.unused.push(name.to_string());
-        } else {
-            fill.problems.push(format!("unknown tensor {name}"));
-        }
+    let (unused, unknown): (Vec<&str>, Vec<&str>) =
+        (fill.unread.into_iter()).partition(|name| Part::of(name).is_some());
+    fill.loaded.unused = unused.into_iter().map(str::to_string).collect();
+    if !unknown.is_empty() {
+        // A body under another name than `bert` looks like a part of the user's own.
+        let new = fill.loaded.new.iter();
+        let new = new.map(|part| format!("it has nothing named {part}.*"));
+        fill.problems.extend(new);
     }
+    let unknown = unknown.into_iter();
+    let unknown = unknown.map(|name| format!("unknown tensor {name}"));
+    fill.problems.extend(unknown);
     if fill.problems.is_empty() {
         return Ok((module, fill.loaded));
     }
@@ -104,6 +122,8 @@ struct Fill<'a, B: Backend> {
     path: Vec<String>,
     /// The parts of which the checkpoint has a tensor; it must have all of them then.
     present: BTreeSet<Part>,
+    /// The same of a user's own parts.
+    present_own: BTreeSet<&'a str>,
     checkpoint: &'a Checkpoint,
     unread: BTreeSet<&'a str>,
     problems: Vec<String>,
@@ -117,7 +137,7 @@ impl<B: Backend> Fill<'_, B> {
     /// The values of a parameter in its own layout; `None` where it keeps its initial ones, or after an error.
     fn values(&mut self, shape: &[usize]) -> Option<Vec<f32>> {
         let path = self.path.join(".");
-        let name = checkpoint_name(&path);
+        let name = modern_name(&checkpoint_name(&path));
         let transposed = is_transposed(&path, shape.len());
         let mut expected = shape.to_vec();
         if transposed {
@@ -125,9 +145,12 @@ impl<B: Backend> Fill<'_, B> {
         }
         let found = self.checkpoint.shape(&name);
         let Some(found) = found.filter(|_| self.unread.contains(name.as_str())) else {
-            match Part::of(&name) {
-                Some(part) if !self.present.contains(&part) => {
+            match (Part::of(&name), own_part(&name)) {
+                (Some(part), _) if !self.present.contains(&part) => {
                     self.loaded.absent.insert(part);
+                }
+                (_, Some(part)) if !self.present_own.contains(part) => {
+                    self.loaded.new.insert(part.to_string());
                 }
                 _ => self.problems.push(format!("missing tensor {name}")),
             }
@@ -170,8 +193,9 @@ impl<B: Backend> ModuleMapper<B> for Fill<'_, B> {
         };
         let data = TensorData::new(values, shape).convert::<B::FloatElem>();
         let value = Tensor::<B, D>::from_data(data, &self.device);
-        // The initial values, drawn only when they are asked for, never are.
-        Param::initialized(param.id, value.require_grad())
+        // The initial values, drawn only when they are asked for, never are. What was frozen stays so.
+        let id = param.id;
+        param.transform_for_load(value, id)
     }
 }
 
@@ -185,7 +209,8 @@ pub fn write_module<B: Backend, M: Module<B>>(
     module: &M,
     without: &BTreeSet<Part>,
 ) -> Result<()> {
-    let is_left_out = |name: &str| Part::of(name).is_some_and(|part| without.contains(&part));
+    let is_left_out =
+        |name: &str| Part::of(&modern_name(name)).is_some_and(|part| without.contains(&part));
     let mut layout = Vec::new();
     module.visit(&mut Visit::new(|name, shape, _| {
         if !is_left_out(&name) {
@@ -201,6 +226,18 @@ pub fn write_module<B: Backend, M: Module<B>>(
         }));
         result
     })
+}
+
+/// Shows the name and the shape of every parameter, as a checkpoint has them.
+pub(super) fn visit_shapes<B: Backend, M: Module<B>>(
+    module: &M,
+    mut see: impl FnMut(&str, &[usize]),
+) {
+    module.visit(&mut Visit::new(
+        |name: String, shape: Vec<usize>, _: &dyn Fn() -> Vec<f32>| {
+            see(&name, &shape);
+        },
+    ));
 }
 
 /// Passes on the name, the shape and, where they are asked for, the values of every parameter, as a checkpoint has them.

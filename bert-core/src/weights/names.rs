@@ -32,6 +32,13 @@ pub(super) fn modern_name(name: &str) -> String {
     }
 }
 
+/// The part of a user's own that a tensor belongs to, the first segment of its name; `None` for what checkpoints know.
+pub(super) fn own_part(name: &str) -> Option<&str> {
+    let root = name.split('.').next().unwrap_or(name);
+    let known = ["bert", "cls", "classifier", "qa_outputs"];
+    (!known.contains(&root)).then_some(root)
+}
+
 /// Whether a tensor is a buffer of indices, the same for every model.
 pub(super) fn is_buffer(name: &str) -> bool {
     [

@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use bert_core::command::usage;
-use bert_core::config::{
-    BertConfig, FromSection, Section, apply_overrides, from_value, read_value,
-};
+use bert_core::config::{FromSection, Section, apply_overrides, from_value, read_value};
 use bert_core::error::{Error, Result};
 use bert_core::files::write_json;
 use bert_core::ops::BertAutodiffBackend;
-use bert_core::weights::{Checkpoint, Head, ModelDirectory, Part, ProblemType};
+use bert_core::weights::{Head, ModelDirectory, Part, ProblemType};
 use serde_json::{Value, json};
 
 use crate::cli::ModelArgs;
@@ -60,8 +58,7 @@ impl FineTuned {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let directory = ModelDirectory::open(path)?;
         let config = &directory.config;
-        let mut head = directory.head()?;
-        name_outputs(&mut head, config, path)?;
+        let head = directory.head()?;
         let settings = match path.join(FILE) {
             file if file.is_file() => from_value(&file.display().to_string(), read_value(&file)?)?,
             _ => Settings {
@@ -162,54 +159,6 @@ fn task_of(head: &Head, path: &Path) -> Result<TaskConfig> {
         }
     };
     from_value("defaults", json!({ "type": kind }))
-}
-
-/// Gives the outputs of a classifier that `config.json` does not name transformers' names, `LABEL_0` and on, and refuses one
-/// that has not as many outputs as names.
-fn name_outputs(head: &mut Head, config: &BertConfig, path: &Path) -> Result<()> {
-    let classifiers = [
-        "BertForSequenceClassification",
-        "BertForTokenClassification",
-    ];
-    if !classifiers.contains(&head.architecture.as_str()) {
-        return Ok(());
-    }
-    let checkpoint = Checkpoint::open(path)?;
-    let wrong = |problem: String| Error::Weights {
-        path: checkpoint.path().to_path_buf(),
-        problem,
-        help: "check that the directory holds a whole model of this configuration".into(),
-    };
-    // Its values lie in the file, so that names for them are no more than fit there.
-    let outputs = match checkpoint.shape("classifier.weight") {
-        Some([outputs, hidden]) if *outputs > 0 && *hidden == config.hidden_size => *outputs,
-        Some(shape) => {
-            let hidden = config.hidden_size;
-            let problem = format!("tensor classifier.weight is {shape:?}, not [outputs, {hidden}]");
-            return Err(wrong(problem));
-        }
-        None => return Err(wrong("tensor classifier.weight is missing".into())),
-    };
-    match checkpoint.shape("classifier.bias") {
-        Some(shape) if *shape == [outputs] => {}
-        Some(shape) => {
-            let problem = format!("tensor classifier.bias is {shape:?}, not [{outputs}]");
-            return Err(wrong(problem));
-        }
-        None => return Err(wrong("tensor classifier.bias is missing".into())),
-    }
-    if head.labels.is_empty() {
-        let names = (0..outputs).map(|output| format!("LABEL_{output}"));
-        head.labels = names.collect();
-    }
-    if head.labels.len() != outputs {
-        let problem = format!(
-            "its classifier has {outputs} outputs, config.json names {}",
-            head.labels.len()
-        );
-        return Err(wrong(problem));
-    }
-    Ok(())
 }
 
 fn overridden(task: &TaskConfig, args: &ModelArgs) -> Result<TaskConfig> {

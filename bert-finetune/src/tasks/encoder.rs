@@ -15,9 +15,7 @@ pub struct Encoder {
     pub tokenizer: BertTokenizer,
     /// The longest sequence.
     pub max_tokens: usize,
-    vocabulary: usize,
-    token_types: usize,
-    positions: usize,
+    config: BertConfig,
     truncated: AtomicUsize,
 }
 
@@ -27,9 +25,7 @@ impl Encoder {
         Self {
             tokenizer,
             max_tokens: max_tokens.min(config.max_position_embeddings),
-            vocabulary: config.vocab_size,
-            token_types: config.type_vocab_size,
-            positions: config.max_position_embeddings,
+            config: config.clone(),
             truncated: AtomicUsize::new(0),
         }
     }
@@ -51,7 +47,13 @@ impl Encoder {
     pub fn sequence(&self, input: &Input, origin: &Origin) -> Result<Sequence> {
         match input {
             Input::Ids(sequence) => {
-                self.check(sequence, origin)?;
+                let Sequence {
+                    input_ids,
+                    token_type_ids,
+                } = sequence;
+                let checked = self.config.check_sequence(input_ids, token_type_ids);
+                let help = "ids are taken as they are, special tokens included";
+                checked.map_err(|problem| origin.error(problem, help))?;
                 Ok(sequence.clone())
             }
             Input::Text(text, pair) => self.text(text, pair.as_deref(), origin),
@@ -63,7 +65,7 @@ impl Encoder {
     /// # Errors
     /// [`bert_core::error::Error::Data`] at the row.
     pub fn check_pairs(&self, origin: &Origin) -> Result<()> {
-        if self.token_types >= 2 {
+        if self.config.type_vocab_size >= 2 {
             return Ok(());
         }
         let problem = "the model has one token type only (type_vocab_size), a pair takes two";
@@ -84,30 +86,6 @@ impl Encoder {
             self.count_truncated();
         }
         Ok(sequence_of(&encoding))
-    }
-
-    fn check(&self, sequence: &Sequence, origin: &Origin) -> Result<()> {
-        let help = "ids are taken as they are, special tokens included";
-        let (tokens, most) = (sequence.input_ids.len(), self.positions);
-        if tokens > most {
-            let problem = format!("{tokens} input_ids are more than the model's {most} positions");
-            return Err(origin.error(problem, help));
-        }
-        let beyond = |id: &&u32| **id as usize >= self.vocabulary;
-        if let Some(id) = sequence.input_ids.iter().find(beyond) {
-            let vocabulary = self.vocabulary;
-            let problem = format!("id {id} is beyond the vocabulary of {vocabulary}");
-            return Err(origin.error(problem, help));
-        }
-        let beyond = |id: &&u8| usize::from(**id) >= self.token_types;
-        if let Some(id) = sequence.token_type_ids.iter().find(beyond) {
-            let problem = format!(
-                "token type {id} is not below the model's {}",
-                self.token_types
-            );
-            return Err(origin.error(problem, help));
-        }
-        Ok(())
     }
 }
 

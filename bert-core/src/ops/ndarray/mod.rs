@@ -25,7 +25,7 @@ pub use feed_forward::FeedForwardSaved;
 pub use layer_norm::LayerNormSaved;
 pub use linear::{JointLinearSaved, LinearSaved};
 pub use masked_lm::MaskedLmSaved;
-pub use product::set_compute;
+pub use product::{check_compute, set_compute};
 
 use super::{
     Activation, AdamArgs, AttentionArgs, AttentionTensors, BertBackend, Composed, EmbeddingIds,

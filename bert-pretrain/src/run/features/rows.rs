@@ -121,7 +121,9 @@ impl Reader<'_> {
             }
             self.rows.truncated += 1;
         }
-        self.check_token_types(&encoding.token_type_ids)?;
+        let checked = (self.config).check_sequence(&encoding.input_ids, &encoding.token_type_ids);
+        let help = "give the segments the model was trained with, from 0";
+        checked.map_err(|problem| Failure::Row(problem, help))?;
         self.rows
             .all
             .push(&encoding.input_ids, &encoding.token_type_ids);
@@ -133,45 +135,18 @@ impl Reader<'_> {
         input_ids: &[u32],
         token_type_ids: Option<Vec<u32>>,
     ) -> std::result::Result<(), Failure> {
-        let (tokens, most) = (input_ids.len(), self.config.max_position_embeddings);
-        let help = "ids are taken as they are, special tokens included";
-        if tokens == 0 || tokens > most {
-            let problem = format!("{tokens} input_ids, the model takes 1 to {most}");
-            return Err(Failure::Row(problem, help));
-        }
-        if let Some(id) = input_ids
-            .iter()
-            .find(|id| **id as usize >= self.config.vocab_size)
-        {
-            let problem = format!(
-                "id {id} is beyond the vocabulary of {}",
-                self.config.vocab_size
-            );
-            return Err(Failure::Row(problem, help));
-        }
-        let types = token_type_ids.unwrap_or_else(|| vec![0; tokens]);
-        if types.len() != tokens {
-            let problem = format!("{tokens} input_ids and {} token_type_ids", types.len());
-            return Err(Failure::Row(problem, help));
-        }
-        let types: Vec<u8> = types
-            .iter()
-            .map(|&id| u8::try_from(id).unwrap_or(u8::MAX))
-            .collect();
-        self.check_token_types(&types)?;
+        let types = token_type_ids.unwrap_or_else(|| vec![0; input_ids.len()]);
+        // A batch keeps them in a byte each.
+        let types: std::result::Result<Vec<u8>, _> =
+            (types.iter().map(|&id| u8::try_from(id))).collect();
+        let types = types.map_err(|_| "a token type is not below 256".to_string());
+        let types = types.and_then(|types| {
+            self.config.check_sequence(input_ids, &types)?;
+            Ok(types)
+        });
+        let help = "ids are taken as they are, special tokens included; token types count from 0";
+        let types = types.map_err(|problem| Failure::Row(problem, help))?;
         self.rows.all.push(input_ids, &types);
         Ok(())
-    }
-
-    fn check_token_types(&self, types: &[u8]) -> std::result::Result<(), Failure> {
-        // A batch keeps them in a byte each, of which the last stands for those that do not fit.
-        let most = self.config.type_vocab_size.min(usize::from(u8::MAX));
-        match types.iter().find(|id| usize::from(**id) >= most) {
-            Some(id) => Err(Failure::Row(
-                format!("token type {id} is not below the model's {most}"),
-                "give the segments the model was trained with, from 0",
-            )),
-            None => Ok(()),
-        }
     }
 }

@@ -19,7 +19,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
 pub(super) use precision::Precision;
-pub use precision::set_compute;
+pub use precision::{check_compute, set_compute};
 
 use super::math::vectorized;
 use super::rows::rows_per_task;

@@ -32,12 +32,21 @@ impl Precision {
 /// Sets the precision of the products of linear maps, attention and the masked-LM head, for the whole process.
 ///
 /// # Errors
+/// What [`check_compute`] gives.
+pub fn set_compute(compute: Compute) -> Result<()> {
+    check_compute(compute)?;
+    BF16.store(compute == Compute::Bf16, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether this processor can multiply in a precision. Nothing is set.
+///
+/// # Errors
 /// [`Error::Backend`] where this processor has no instructions for bf16, or they are left alone; [`Error::Usage`] where
 /// `BERT_CPU` is neither unset nor `portable`.
-pub fn set_compute(compute: Compute) -> Result<()> {
+pub fn check_compute(compute: Compute) -> Result<()> {
     instructions::check()?;
-    let bf16 = compute == Compute::Bf16;
-    if bf16 && !instructions::have_avx512_bf16() {
+    if compute == Compute::Bf16 && !instructions::have_avx512_bf16() {
         return Err(Error::Backend {
             backend: "ndarray",
             problem:
@@ -47,6 +56,5 @@ pub fn set_compute(compute: Compute) -> Result<()> {
             help: "set backend.compute to \"f32\"".into(),
         });
     }
-    BF16.store(bf16, Ordering::Relaxed);
     Ok(())
 }
