@@ -171,12 +171,12 @@ impl From<DashboardArg> for Dashboard {
 }
 
 /// How much is logged, and where to.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub struct LogArgs {
     /// How much is logged: of a training to its experiment.log, "info" unless given; of other commands to standard error,
     /// "warn"
     #[arg(long, global = true, value_name = "LEVEL", value_parser = log_level())]
-    log_level: Option<LevelFilter>,
+    pub log_level: Option<LevelFilter>,
 }
 
 impl LogArgs {

@@ -55,8 +55,8 @@ pub enum Command {
         /// Which model, and how it reads rows.
         #[command(flatten)]
         model: ModelArgs,
-        /// Rows to answer: .jsonl (or .json), .csv, .tsv, CoNLL columns, SQuAD .json, a text a line, or - for the standard input,
-        /// where each line is answered as it comes
+        /// Rows to answer: .jsonl (or .json), .csv, .tsv, CoNLL columns, SQuAD .json, a text a line, or - for the standard
+        /// input, where each line is answered as it comes
         #[arg(long, value_name = "F")]
         input: PathBuf,
         /// Where to, a row of JSON for each row, in order; the standard output where it is left out

@@ -230,18 +230,12 @@ impl FromSection for DataConfig {
         for (key, given) in [("valid", &valid), ("test", &test)] {
             section.check(!is_sample || given.is_none(), key, BESIDE);
         }
-        let max_train_rows = section.or("max_train_rows", None);
-        section.check(
-            max_train_rows != Some(0),
-            "max_train_rows",
-            "must be at least 1, or null",
-        );
         Self {
             train,
             valid,
             test,
             valid_fraction: section.fraction("valid_fraction", 0.1),
-            max_train_rows,
+            max_train_rows: section.optional_positive("max_train_rows"),
             bad_rows: BadRows::of_key(section, "bad_rows"),
         }
     }
@@ -327,16 +321,16 @@ impl FromSection for TrainingConfig {
             "layer_decay",
             "must be above 0 and at most 1",
         );
-        let config = Self {
+        Self {
             epochs: section.number("epochs", 3, 1..=MOST_EPOCHS),
-            max_steps: section.or("max_steps", None),
+            max_steps: section.optional_positive("max_steps"),
             batch_tokens: section.number("batch_tokens", 2048, 1..=MOST_TOKENS),
-            batch_size: section.or("batch_size", None),
+            batch_size: section.optional_positive("batch_size"),
             accumulation: section.number("accumulation", 1, 1..=MOST_TOKENS),
             max_gradient_norm,
             log_every_steps: section.number("log_every_steps", 10, 1..=u64::MAX),
             evaluate_every_epochs,
-            early_stopping_evaluations: section.or("early_stopping_evaluations", None),
+            early_stopping_evaluations: section.optional_positive("early_stopping_evaluations"),
             best_metric: section.or("best_metric", None),
             keep_checkpoints: section.positive("keep_checkpoints", 2),
             non_finite: section.child("non_finite"),
@@ -345,18 +339,7 @@ impl FromSection for TrainingConfig {
             label_smoothing: section.fraction("label_smoothing", 0.0),
             class_weights: class_weights(section),
             max_seq_length: section.number("max_seq_length", 256, 3..=MOST_TOKENS),
-        };
-        for (key, value) in [
-            ("max_steps", config.max_steps),
-            ("batch_size", config.batch_size),
-            (
-                "early_stopping_evaluations",
-                config.early_stopping_evaluations,
-            ),
-        ] {
-            section.check(value != Some(0), key, "must be at least 1, or null");
         }
-        config
     }
 }
 

@@ -102,6 +102,13 @@ impl Section {
         value
     }
 
+    /// An integer of at least 1, or none.
+    pub fn optional_positive(&mut self, key: &'static str) -> Option<usize> {
+        let value = self.or(key, None);
+        self.check(value != Some(0), key, "must be at least 1, or null");
+        value
+    }
+
     /// A number in a range.
     pub fn number<T: FromValue + PartialOrd + Display>(
         &mut self,

@@ -65,9 +65,9 @@ pub(super) fn assemble(
 
 impl BertTokenizer {
     /// Reads a directory with `tokenizer.json` or `vocab.txt`, or one of those files. Padding and truncation that a
-    /// `tokenizer.json` may have built in are taken out, but for the side of the truncation. What a `tokenizer_config.json` beside it says about case, accents,
-    /// ideographs and `truncation_side` counts, as in transformers; where it is silent the `tokenizer.json` does, or the defaults of uncased
-    /// models.
+    /// `tokenizer.json` may have built in are taken out, but for the side of the truncation. What a `tokenizer_config.json`
+    /// beside it says about case, accents, ideographs and `truncation_side` counts, as in transformers; where it is silent
+    /// the `tokenizer.json` does, or the defaults of uncased models.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Tokenizer`], or [`Error::Usage`] where it is not a BERT tokenizer.

@@ -47,8 +47,10 @@ impl ModelDirectory {
     /// What [`read_head`] gives, and [`Error::Weights`] where a classifier has not as many outputs as names.
     pub fn head(&self) -> Result<Head> {
         let mut head = read_head(&self.path)?;
-        let checkpoint = Checkpoint::list(&self.path)?;
-        head.name_outputs(&checkpoint, self.config.hidden_size)?;
+        if head.is_classifier() {
+            let checkpoint = Checkpoint::list(&self.path)?;
+            head.name_outputs(&checkpoint, self.config.hidden_size)?;
+        }
         Ok(head)
     }
 

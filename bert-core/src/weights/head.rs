@@ -60,15 +60,17 @@ impl Head {
                 .is_none_or(|own| Some(own) == wanted.problem_type)
     }
 
+    /// Whether its outputs have names.
+    pub(super) fn is_classifier(&self) -> bool {
+        CLASSIFIERS.contains(&self.architecture.as_str())
+    }
+
     /// Gives the outputs of a classifier that `config.json` does not name transformers' names, `LABEL_0` and on, and refuses
     /// one that has not as many outputs as names.
     ///
     /// # Errors
     /// [`Error::Weights`].
     pub(super) fn name_outputs(&mut self, checkpoint: &Checkpoint, hidden: usize) -> Result<()> {
-        if !CLASSIFIERS.contains(&self.architecture.as_str()) {
-            return Ok(());
-        }
         let wrong = |problem: String| weights_error(checkpoint.path(), problem);
         // Its values lie in the file, so that names for them are no more than fit there.
         let outputs = match checkpoint.shape("classifier.weight") {

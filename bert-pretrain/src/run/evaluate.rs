@@ -14,7 +14,7 @@ use burn_train::InferenceStep;
 use serde_json::{Map, Value, json};
 
 use super::held_out::held_out;
-use super::model::{load, sizes};
+use super::model::{given_sizes, load, sizes};
 use crate::config::{ModelSource, Pairs, PretrainConfig, TokenizerConfig};
 use crate::corpus::Settings;
 use crate::examples::Vocabulary;
@@ -27,7 +27,7 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
         path: model.to_path_buf(),
     };
     // Found not to fit before the corpus is prepared, not after.
-    let sizes = sizes(&config, &BertTokenizer::load(model)?)?;
+    let sizes = sizes(given_sizes(&config)?, &config, &BertTokenizer::load(model)?)?;
     let prepared = crate::corpus::prepare(Settings::from(&config))?;
     let vocabulary = Vocabulary::of(&prepared.tokenizer)?;
     let (batches, unigram_loss) = held_out(&config, &prepared, &vocabulary)?;

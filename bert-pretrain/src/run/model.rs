@@ -21,10 +21,14 @@ pub(super) fn given_sizes(config: &PretrainConfig) -> Result<BertConfig> {
     }
 }
 
-/// The sizes of a configuration's model, with the tokenizer's vocabulary.
-pub(super) fn sizes(config: &PretrainConfig, tokenizer: &BertTokenizer) -> Result<BertConfig> {
+/// The sizes of a configuration's model, which are these as far as it gives them, with the tokenizer's vocabulary.
+pub(super) fn sizes(
+    given: BertConfig,
+    config: &PretrainConfig,
+    tokenizer: &BertTokenizer,
+) -> Result<BertConfig> {
     let vocabulary = tokenizer.vocab_size();
-    let mut sizes = given_sizes(config)?;
+    let mut sizes = given;
     if sizes.vocab_size == 0 {
         sizes.vocab_size = vocabulary;
     }

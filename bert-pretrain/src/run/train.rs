@@ -61,7 +61,7 @@ pub(super) fn train(
         settings.tokenizer = &own_tokenizer;
     }
     if let TokenizerConfig::Load { path } = settings.tokenizer {
-        sizes(config, &BertTokenizer::load(path)?)?;
+        sizes(known.clone(), config, &BertTokenizer::load(path)?)?;
     }
     let prepared = crate::corpus::prepare(settings)?;
     tell!("{}", data::summary(&prepared));
@@ -79,7 +79,7 @@ pub(super) fn train(
         training.steps,
         seen / tokens as f64
     );
-    let model_config = sizes(config, &prepared.tokenizer)?;
+    let model_config = sizes(known, config, &prepared.tokenizer)?;
     let recipe = Recipe::new(config, prepared.fingerprint.clone());
     resume.check(&run, &run.changed_data(&recipe.data)?)?;
     let job = TrainJob {
