@@ -30,10 +30,16 @@ pub(super) fn are_portable() -> bool {
     WANTED.as_deref() == Some("portable")
 }
 
-/// Whether products can be our own.
+/// Whether f32 products can be our own, on vectors of 16.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn have_avx512() -> bool {
     !are_portable() && is_x86_feature_detected!("avx512f")
+}
+
+/// Whether they can on vectors of 8.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn have_avx2() -> bool {
+    !are_portable() && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
 /// Whether products can be in bf16.

@@ -50,14 +50,15 @@ impl Scalars {
         }
     }
 
-    /// Moves the moments of one element and returns its direction u.
+    /// The new moments of one element, and its direction u.
     #[inline(always)]
-    fn direction(self, theta: f32, grad: f32, first: &mut f32, second: &mut f32) -> f32 {
+    fn moved(self, theta: f32, grad: f32, [first, second]: [f32; 2]) -> ([f32; 2], f32) {
         let grad = grad * self.grad_scale;
-        *first = normal(*first * self.beta_1 + grad * self.one_minus[0]);
-        *second = normal(*second * self.beta_2 + grad * grad * self.one_minus[1]);
-        let deviation = (*second * self.inverse_corrections[1]).sqrt() + self.epsilon;
-        *first * self.inverse_corrections[0] / deviation + self.weight_decay * theta
+        let first = normal(first * self.beta_1 + grad * self.one_minus[0]);
+        let second = normal(second * self.beta_2 + grad * grad * self.one_minus[1]);
+        let deviation = (second * self.inverse_corrections[1]).sqrt() + self.epsilon;
+        let direction = first * self.inverse_corrections[0] / deviation + self.weight_decay * theta;
+        ([first, second], direction)
     }
 }
 
@@ -68,7 +69,7 @@ fn pass(
     grad: NdArrayTensor,
     scalars: Scalars,
     moments: Moments<NdArray32>,
-    of: impl Fn(f32, f32) -> f32 + Sync,
+    of: impl Fn(f32, f32) -> f32 + Copy + Sync,
 ) -> (Vec<f32>, Moments<NdArray32>) {
     // The gradient's memory becomes the parameter's: burn-train's learner keeps the old parameter until all are new.
     let mut new = into_elements(floats(grad));
@@ -81,9 +82,13 @@ fn pass(
             vectorized(
                 #[inline(always)]
                 || {
+                    // Copies, which writing elements cannot change, and with them vectors.
+                    let (scalars, of) = (scalars, of);
                     let pairs = new.iter_mut().zip(old);
-                    for ((new, &old), (m, v)) in pairs.zip(first.iter_mut().zip(second)) {
-                        *new = of(old, scalars.direction(old, *new, m, v));
+                    for ((new, &old), (first, second)) in pairs.zip(first.iter_mut().zip(second)) {
+                        let (moments, direction) = scalars.moved(old, *new, [*first, *second]);
+                        [*first, *second] = moments;
+                        *new = of(old, direction);
                     }
                 },
             );
@@ -112,7 +117,7 @@ pub(super) fn adamw(
         Scalars::new(args, grad_scale),
         moments,
         #[inline(always)]
-        |old, direction| old - learning_rate * direction,
+        move |old, direction| old - learning_rate * direction,
     );
     (tensor(shape, theta), moments)
 }

@@ -1,249 +1,166 @@
-//! The inner loops on AVX-512: a tile of 8 rows and up to 48 columns of a product is kept in 24 registers while its
-//! factors stream by, one step of k at a time: three vectors of b, and each of the 8 rows of a broadcast against them.
-//!
-//! Both precisions see their operands as lanes of 32 bits, one f32 or a pair of bf16 that stand one after the other along k.
+//! Products on AVX-512: tiles of 8 rows and up to 48 columns, which are 24 of 32 registers.
 
 use std::arch::x86_64::*;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::Finished;
+use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops};
 
-/// Rows of a tile.
-pub(super) const ROWS: usize = 8;
-/// Columns of a tile: three vectors.
-pub(super) const COLUMNS: usize = 3 * LANES;
-/// Lanes of a vector.
-pub(super) const LANES: usize = 16;
+const ROWS: usize = 8;
+const WIDTH: usize = 3 * LANES;
+const COLUMNS: usize = WIDTH;
+const UNROLL: usize = 1;
+const LANES: usize = 16;
 
-/// Rows between one that is packed and one that is fetched from memory: they are pages apart, which the processor does not
-/// foresee.
-const AHEAD: usize = 16;
+/// Products in f32, with AVX512F.
+pub(super) struct F32;
 
-/// Some rows of one panel of columns of a product.
-#[derive(Clone, Copy)]
-pub(super) struct Panel {
-    /// Steps of k.
-    pub(super) depth: usize,
-    pub(super) rows: usize,
-    /// At most [`COLUMNS`].
-    pub(super) width: usize,
-    /// Lane (i, p) lies at `i * a_row + p * a_step`.
-    pub(super) a: *const u32,
-    pub(super) a_row: usize,
-    pub(super) a_step: usize,
-    /// Lane (p, j) lies at `p * b_step + j`.
-    pub(super) b: *const u32,
-    pub(super) b_step: usize,
-    /// Unless it is null, b is copied to here, [`COLUMNS`] lanes a step, by the first tile, whose loads it takes, and read
-    /// from here by those after.
-    pub(super) pack: *mut u32,
-    /// Unless it is null, the elements of b that the next panel is made of, which are fetched meanwhile.
-    pub(super) next: *const f32,
-    /// From one of their rows to the next.
-    pub(super) next_row: usize,
-    pub(super) out: *mut f32,
-    pub(super) out_row: usize,
-    pub(super) second: *mut MaybeUninit<f32>,
-    pub(super) second_row: usize,
-    pub(super) scale: f32,
-    /// Whether the product is added to what `out` holds.
-    pub(super) add: bool,
-    /// Whether it is complete with this.
-    pub(super) last: bool,
-    /// Where `out` lies in the whole result.
-    pub(super) first_row: usize,
-    pub(super) first_column: usize,
+impl Kernel for F32 {
+    const ROWS: usize = ROWS;
+    const WIDTH: usize = WIDTH;
+    const COLUMNS: usize = COLUMNS;
+    const LANES: usize = LANES;
+    const PER_LANE: usize = 1;
+    const BLOCK: usize = 8 * ROWS;
+    const READS_PARTS: bool = true;
+    /// 192 KiB of a panel and 256 KiB of a block of rows.
+    const STEPS: usize = 1024;
+
+    unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
+        // SAFETY: the caller's promises.
+        unsafe { panel_f32(panel, finish) }
+    }
+
+    unsafe fn copy(source: Source, to: *mut u32, pitch: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { copy_f32(source, to, pitch) }
+    }
+
+    unsafe fn transpose(source: Source, to: *mut u32, pitch: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { transpose_f32(source, to, pitch) }
+    }
+
+    unsafe fn convert(_: Source, _: *mut u32, _: usize) {
+        unreachable!("elements are lanes")
+    }
 }
 
-/// The lanes of the last vector of a panel.
-fn last_lanes(width: usize) -> __mmask16 {
-    let lanes = width - (width - 1) / LANES * LANES;
-    (u32::MAX >> (32 - lanes)) as __mmask16
+/// Products in bf16, with AVX512_BF16.
+pub(super) struct Bf16;
+
+impl Kernel for Bf16 {
+    const ROWS: usize = ROWS;
+    const WIDTH: usize = WIDTH;
+    const COLUMNS: usize = COLUMNS;
+    const LANES: usize = LANES;
+    const PER_LANE: usize = 2;
+    const BLOCK: usize = F32::BLOCK;
+    const READS_PARTS: bool = true;
+    const STEPS: usize = F32::STEPS;
+
+    unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
+        // SAFETY: the caller's promises.
+        unsafe { panel_bf16(panel, finish) }
+    }
+
+    unsafe fn copy(source: Source, to: *mut u32, pitch: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { copy_bf16(source, to, pitch) }
+    }
+
+    unsafe fn transpose(source: Source, to: *mut u32, pitch: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { transpose_bf16(source, to, pitch) }
+    }
+
+    unsafe fn convert(source: Source, to: *mut u32, pitch: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { rows_bf16(source, to, pitch) }
+    }
 }
 
-/// A kernel's loops over a panel. They are the same for both precisions but for the instruction in the middle, and for the
-/// processors that have it.
-macro_rules! kernel {
-    ($name:ident, $features:literal, $per_lane:literal, $multiply_add:ident) => {
-        /// # Safety
-        /// The processor has the features; all lanes that the panel describes may be read, all elements of `out` written and,
-        /// if `add`, read, those of `second` and `pack` written unless they are null, and nobody else touches those.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
-            // SAFETY: the caller's promises.
-            unsafe {
-                match panel.width.div_ceil(LANES) {
-                    1 => strips::<1, F>(panel, finish),
-                    2 => strips::<2, F>(panel, finish),
-                    _ => strips::<3, F>(panel, finish),
-                }
-            }
+panel_loops!(
+    panel_f32, "avx512f", 1, multiply_add_f32,
+    rows: [1 2 3 4 5 6 7], vectors: [1 2]
+);
+panel_loops!(
+    panel_bf16, "avx512f,avx512bf16", 2, multiply_add_bf16,
+    rows: [1 2 3 4 5 6 7], vectors: [1 2]
+);
 
-            #[target_feature(enable = $features)]
-            unsafe fn strips<const V: usize, F: Fn(Finished<'_>)>(mut panel: Panel, finish: &F) {
-                // The tiles that pack nothing share the fetching.
-                let fetching =
-                    (panel.rows / ROWS).saturating_sub(usize::from(!panel.pack.is_null()));
-                let vectors = if panel.next.is_null() { 0 } else { V };
-                let at_a_time = vectors.div_ceil(fetching.max(1));
-                let (mut row, mut fetched) = (0, 0);
-                while row < panel.rows {
-                    let rows = ROWS.min(panel.rows - row);
-                    // SAFETY: rows `row..row + rows` of the panel.
-                    unsafe {
-                        match rows {
-                            1 => tile::<1, V, false, false>(&panel, row, 0..0),
-                            2 => tile::<2, V, false, false>(&panel, row, 0..0),
-                            3 => tile::<3, V, false, false>(&panel, row, 0..0),
-                            4 => tile::<4, V, false, false>(&panel, row, 0..0),
-                            5 => tile::<5, V, false, false>(&panel, row, 0..0),
-                            6 => tile::<6, V, false, false>(&panel, row, 0..0),
-                            7 => tile::<7, V, false, false>(&panel, row, 0..0),
-                            _ if !panel.pack.is_null() => {
-                                tile::<ROWS, V, true, false>(&panel, row, 0..0);
-                                (panel.b, panel.b_step) = (panel.pack, COLUMNS);
-                                panel.pack = std::ptr::null_mut();
-                            }
-                            _ if fetched < vectors => {
-                                let fetch = fetched..(fetched + at_a_time).min(vectors);
-                                fetched = fetch.end;
-                                tile::<ROWS, V, false, true>(&panel, row, fetch);
-                            }
-                            _ => tile::<ROWS, V, false, false>(&panel, row, 0..0),
-                        }
-                    }
-                    if panel.last {
-                        for row in row..row + rows {
-                            // SAFETY: a row of the panel that has just been written, and the second result's.
-                            unsafe { finished(&panel, row, finish) };
-                        }
-                    }
-                    row += rows;
-                }
-            }
+type Vector = __m512;
+type Mask = __mmask16;
 
-            /// `R` rows from `first` on; packs b if `PACK`, and fetches those vectors of the next panel's rows if `FETCH`.
-            #[inline]
-            #[target_feature(enable = $features)]
-            unsafe fn tile<const R: usize, const V: usize, const PACK: bool, const FETCH: bool>(
-                panel: &Panel,
-                first: usize,
-                fetch: Range<usize>,
-            ) {
-                let lanes = last_lanes(panel.width);
-                let mut sums = [[_mm512_setzero_ps(); V]; R];
-                // SAFETY: lanes of a and b, elements of out within the panel, as its caller promised; the last vector is
-                // masked to the panel's width. A step of `pack` has room for all vectors; prefetching touches nothing,
-                // whatever the address.
-                unsafe {
-                    let a = panel.a.add(first * panel.a_row);
-                    for p in 0..panel.depth {
-                        if FETCH {
-                            for row in p * $per_lane..(p + 1) * $per_lane {
-                                let row = panel.next.wrapping_add(row * panel.next_row);
-                                for v in fetch.clone() {
-                                    let vector = row.wrapping_add(v * LANES);
-                                    _mm_prefetch::<_MM_HINT_T1>(vector.cast());
-                                }
-                            }
-                        }
-                        let row = panel.b.add(p * panel.b_step);
-                        let mut b = [_mm512_setzero_si512(); V];
-                        for (v, b) in b.iter_mut().enumerate() {
-                            let from = row.add(v * LANES).cast();
-                            *b = if v + 1 == V {
-                                _mm512_maskz_loadu_epi32(lanes, from)
-                            } else {
-                                _mm512_loadu_epi32(from)
-                            };
-                            if PACK {
-                                let ahead = row.wrapping_add(AHEAD * panel.b_step + v * LANES);
-                                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                                let to = panel.pack.add(p * COLUMNS + v * LANES);
-                                _mm512_storeu_epi32(to.cast(), *b);
-                            }
-                        }
-                        for (i, sums) in sums.iter_mut().enumerate() {
-                            let a = _mm512_set1_epi32(
-                                *a.add(i * panel.a_row + p * panel.a_step) as i32
-                            );
-                            for (sum, &b) in sums.iter_mut().zip(&b) {
-                                *sum = $multiply_add(*sum, a, b);
-                            }
-                        }
-                    }
-                    let scale = _mm512_set1_ps(panel.scale);
-                    for (i, sums) in sums.iter().enumerate() {
-                        let out = panel.out.add((first + i) * panel.out_row);
-                        for (v, &sum) in sums.iter().enumerate() {
-                            let to = out.add(v * LANES);
-                            let lanes = if v + 1 == V { lanes } else { __mmask16::MAX };
-                            let old = if panel.add {
-                                _mm512_maskz_loadu_ps(lanes, to)
-                            } else {
-                                _mm512_setzero_ps()
-                            };
-                            _mm512_mask_storeu_ps(to, lanes, _mm512_fmadd_ps(sum, scale, old));
-                        }
-                    }
-                }
-            }
-        }
-    };
+#[inline(always)]
+fn first(count: usize) -> Mask {
+    if count >= LANES {
+        Mask::MAX
+    } else {
+        (1 << count) - 1
+    }
 }
-
-kernel!(panel_f32, "avx512f", 1, multiply_add_f32);
-kernel!(panel_bf16, "avx512f,avx512bf16", 2, multiply_add_bf16);
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn multiply_add_f32(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
-    _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum)
+fn zero() -> Vector {
+    _mm512_setzero_ps()
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load(from: *const u32) -> Vector {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_loadu_ps(from.cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load_first(lanes: Mask, from: *const u32) -> Vector {
+    // SAFETY: the caller's promise, for these lanes alone.
+    unsafe { _mm512_maskz_loadu_ps(lanes, from.cast()) }
+}
+
+/// The last vector of a panel's row.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load_last(lanes: Mask, from: *const u32) -> Vector {
+    // SAFETY: the caller's promise, for these lanes alone.
+    unsafe { load_first(lanes, from) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store(to: *mut u32, vector: Vector) {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_storeu_ps(to.cast(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store_first(lanes: Mask, to: *mut u32, vector: Vector) {
+    // SAFETY: the caller's promise, for these lanes alone.
+    unsafe { _mm512_mask_storeu_ps(to.cast(), lanes, vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn broadcast(lane: u32) -> Vector {
+    _mm512_castsi512_ps(_mm512_set1_epi32(lane as i32))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn multiply_add_f32(sum: Vector, a: Vector, b: Vector) -> Vector {
+    _mm512_fmadd_ps(a, b, sum)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn multiply_add_bf16(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
+fn multiply_add_bf16(sum: Vector, a: Vector, b: Vector) -> Vector {
     // SAFETY: both types are 512 bits, any of which are values of either.
-    let [a, b] = [a, b].map(|x| unsafe { std::mem::transmute::<__m512i, __m512bh>(x) });
+    let [a, b] = [a, b].map(|x| unsafe { std::mem::transmute::<Vector, __m512bh>(x) });
     _mm512_dpbf16_ps(sum, a, b)
-}
-
-/// # Safety
-/// Row `row` of the panel is written, and nobody else touches it or the second result's.
-#[inline(always)]
-unsafe fn finished<F: Fn(Finished<'_>)>(panel: &Panel, row: usize, finish: &F) {
-    // SAFETY: the caller's promise.
-    let values =
-        unsafe { std::slice::from_raw_parts_mut(panel.out.add(row * panel.out_row), panel.width) };
-    let second: &mut [MaybeUninit<f32>] = if panel.second.is_null() {
-        &mut []
-    } else {
-        // SAFETY: the same.
-        unsafe {
-            let pointer = panel.second.add(row * panel.second_row);
-            std::slice::from_raw_parts_mut(pointer, panel.width)
-        }
-    };
-    finish(Finished {
-        row: panel.first_row + row,
-        column: panel.first_column,
-        values,
-        second,
-    });
-}
-
-/// A part of a matrix of f32, rows or columns of which are contiguous, that becomes lanes.
-#[derive(Clone, Copy)]
-pub(super) struct Source {
-    /// Element (p, j), p along k, lies at `p * stride + j`, or at `j * stride + p` where the columns are contiguous.
-    pub(super) pointer: *const f32,
-    pub(super) stride: usize,
-    /// Elements along k.
-    pub(super) k: usize,
-    /// Elements across k.
-    pub(super) width: usize,
 }
 
 /// Steps of k as lanes, each `width` lanes long and `pitch` from the next, of a matrix that is contiguous across k.
@@ -251,7 +168,7 @@ pub(super) struct Source {
 /// # Safety
 /// The processor has the features; the source may be read, and `to` has room for its steps.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn copy_f32(source: Source, to: *mut u32, pitch: usize) {
+unsafe fn copy_f32(source: Source, to: *mut u32, pitch: usize) {
     for p in 0..source.k {
         // SAFETY: row p of the source and step p of the target. Prefetching touches nothing, whatever the address.
         unsafe {
@@ -274,11 +191,11 @@ pub(super) unsafe fn copy_f32(source: Source, to: *mut u32, pitch: usize) {
 /// # Safety
 /// As [`copy_f32`].
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn copy_bf16(source: Source, to: *mut u32, pitch: usize) {
+unsafe fn copy_bf16(source: Source, to: *mut u32, pitch: usize) {
     for step in 0..source.k.div_ceil(2) {
         let mut column = 0;
         while column < source.width {
-            let lanes = last_lanes((source.width - column).min(LANES));
+            let lanes = first(source.width - column);
             // SAFETY: up to 16 columns of two rows of the source, or one and zeros, and of one step of the target. Prefetching
             // touches nothing, whatever the address.
             unsafe {
@@ -308,16 +225,6 @@ fn rounded(x: __m512) -> __m512i {
     // SAFETY: both types are 256 bits, any of which are values of either.
     let x = unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x)) };
     _mm512_cvtepu16_epi32(x)
-}
-
-/// A mask of the first `count` of 16.
-#[inline(always)]
-fn first(count: usize) -> __mmask16 {
-    if count >= LANES {
-        __mmask16::MAX
-    } else {
-        (1 << count) - 1
-    }
 }
 
 /// 16 lanes of a column that is contiguous along k, of which `left` elements are left; zeros beyond.
@@ -358,7 +265,7 @@ macro_rules! transposing {
         /// # Safety
         /// As [`copy_f32`].
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $transpose(source: Source, to: *mut u32, pitch: usize) {
+        unsafe fn $transpose(source: Source, to: *mut u32, pitch: usize) {
             let steps = source.k.div_ceil($per_lane);
             let whole_steps = source.k / $per_lane / LANES * LANES;
             let mut column = 0;
@@ -408,7 +315,7 @@ macro_rules! transposing {
                 }
                 let lines = transposed(lines);
                 let lanes = if WHOLE {
-                    __mmask16::MAX
+                    Mask::MAX
                 } else {
                     first(source.width)
                 };
@@ -433,7 +340,7 @@ transposing!(transpose_bf16, "avx512f,avx512bf16", 2, load_bf16);
 /// # Safety
 /// As [`copy_f32`].
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn rows_bf16(source: Source, to: *mut u32, pitch: usize) {
+unsafe fn rows_bf16(source: Source, to: *mut u32, pitch: usize) {
     let steps = source.k.div_ceil(2);
     for column in 0..source.width {
         let mut step = 0;

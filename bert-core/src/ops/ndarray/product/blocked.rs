@@ -9,39 +9,33 @@
 //! Every element is summed up by one task in the order of k, so neither tasks nor threads change a bit of it.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::instructions;
-use super::avx512::{self, COLUMNS, LANES, Panel, Source};
-use super::{Finished, Out, Precision, Product, Threads};
+use super::kernel::{Kernel, Panel, Source};
+use super::{Finished, Out, Product, Threads};
 
-/// Steps of k at a time: 192 KiB of a panel and 256 KiB of a block of rows.
-const STEPS: usize = 1024;
 /// Lanes of b packed at a time, 12 MiB of the third-level cache.
 const PACKED: usize = 3 << 20;
-/// Rows of a task.
-const BLOCK: usize = 64;
 /// Fewer rows than these are few. From twice as many on, packing b apart measured as fast or faster.
-const MANY_ROWS: usize = 8 * BLOCK;
+const MANY_ROWS: usize = 512;
 /// The least of few rows that are parted.
-const PART_ROWS: usize = 2 * BLOCK;
+const PART_ROWS: usize = 128;
+/// Steps of a panel that are packed for one tile's columns before the next's.
+const PACKED_TOGETHER: usize = 64;
 /// Multiplications below which other threads are not worth waking.
 const SMALL: usize = 1 << 19;
-/// Rows up to which b is not worth packing. Within a task of attention it never is: k is the length of a sequence there.
-const UNPACKED_ROWS: usize = 2 * avx512::ROWS;
+/// Tiles up to which b is not worth packing. Within a task of attention it never is: k is the length of a sequence there.
+const UNPACKED_TILES: usize = 2;
 
-/// Whether this processor and these operands are for this file.
+/// Whether these operands are for this file.
 pub(super) fn applies(product: &Product<'_>) -> bool {
-    let possible = match product.precision {
-        Precision::F32 => instructions::have_avx512(),
-        Precision::Bf16 => true, // asked for only where it was found
-    };
     let (a, b) = (operand(product.a), operand(product.b));
     let empty = product.a.is_empty() || product.b.is_empty();
-    possible && !empty && a.is_some() && b.is_some()
+    !empty && a.is_some() && b.is_some()
 }
 
 /// One factor: a matrix whose rows or columns are contiguous.
@@ -87,17 +81,14 @@ impl Operand {
 }
 
 /// A product, ready to be cut.
-struct Plan<'a, F> {
-    precision: Precision,
-    /// Elements of k in one lane.
-    per_lane: usize,
+struct Plan<'a, K, F> {
     m: usize,
     k: usize,
     /// k in lanes.
     steps: usize,
     a: Operand,
     b: Operand,
-    panels: Panels,
+    panels: Panels<K>,
     scale: f32,
     add: bool,
     out: Out<'a>,
@@ -110,8 +101,8 @@ struct Plan<'a, F> {
 #[derive(Clone, Copy)]
 struct Lanes {
     pointer: *const u32,
-    /// From one row of a to the next.
-    row: usize,
+    /// From one row of a, or one tile's columns of b, to the next.
+    across: usize,
     /// From one step of k to the next.
     step: usize,
 }
@@ -132,7 +123,9 @@ thread_local! {
     static OWN: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-pub(super) fn run<F: Fn(Finished<'_>) + Sync>(
+/// # Safety
+/// The processor has the kernel's instructions, and [`applies`] said yes.
+pub(super) unsafe fn run<K: Kernel, F: Fn(Finished<'_>) + Sync>(
     product: &Product<'_>,
     out: Out<'_>,
     second: Option<Out<'_>>,
@@ -143,20 +136,14 @@ pub(super) fn run<F: Fn(Finished<'_>) + Sync>(
     let (Some(a), Some(b)) = (operand(product.a), operand(product.b)) else {
         unreachable!("`applies` said so")
     };
-    let per_lane = match product.precision {
-        Precision::F32 => 1,
-        Precision::Bf16 => 2,
-    };
     let small = m * n * k < SMALL;
     let plan = Plan {
-        precision: product.precision,
-        per_lane,
         m,
         k,
-        steps: k.div_ceil(per_lane),
+        steps: k.div_ceil(K::PER_LANE),
         a,
         b,
-        panels: Panels { n },
+        panels: Panels::<K>::of(n),
         scale: product.scale,
         add,
         out,
@@ -173,27 +160,36 @@ pub(super) fn run<F: Fn(Finished<'_>) + Sync>(
     SHARED.set(shared);
 }
 
-/// The columns of a product in panels of 48. Where no more than 16 would be left for the last, it takes 16 from the one
-/// before.
-#[derive(Clone, Copy)]
-struct Panels {
+/// The columns of a product in panels of a tile's width. Where no more than a vector would be left for the last and a tile has
+/// three, it takes one from the panel before.
+struct Panels<K> {
     n: usize,
+    kernel: PhantomData<fn() -> K>,
 }
 
-impl Panels {
-    fn count(self) -> usize {
-        self.n.div_ceil(COLUMNS)
+impl<K: Kernel> Panels<K> {
+    fn of(n: usize) -> Self {
+        Self {
+            n,
+            kernel: PhantomData,
+        }
     }
 
-    fn columns(self, panel: usize) -> Range<usize> {
+    fn count(&self) -> usize {
+        self.n.div_ceil(K::COLUMNS)
+    }
+
+    fn columns(&self, panel: usize) -> Range<usize> {
         self.start(panel)..self.start(panel + 1)
     }
 
-    fn start(self, panel: usize) -> usize {
-        let narrow = self.n > COLUMNS && (1..=LANES).contains(&(self.n % COLUMNS));
-        let start = panel * COLUMNS;
+    fn start(&self, panel: usize) -> usize {
+        let rest = self.n % K::COLUMNS;
+        let wide_tiles = K::WIDTH > 2 * K::LANES;
+        let narrow = wide_tiles && self.n > K::COLUMNS && (1..=K::LANES).contains(&rest);
+        let start = panel * K::COLUMNS;
         if narrow && panel + 1 == self.count() {
-            start - LANES
+            start - K::LANES
         } else {
             start.min(self.n)
         }
@@ -207,33 +203,36 @@ fn runs(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
         .map(move |start| start..(start + most).min(length))
 }
 
-impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
+impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
     fn few_rows(&self, shared: &mut Vec<u32>) {
-        let are_lanes = self.precision == Precision::F32 && self.b.rows_are_contiguous;
-        let in_place = self.m <= UNPACKED_ROWS || self.threads == Threads::One;
+        let are_lanes = K::PER_LANE == 1 && self.b.rows_are_contiguous;
+        let in_place = self.m <= UNPACKED_TILES * K::ROWS || self.threads == Threads::One;
         let a = Shared(self.all_lanes_of_a(shared));
         let groups = self.groups(1);
         let parts = self.row_parts(groups);
         self.each(groups * parts, |task| {
-            let tiles = share(self.m.div_ceil(avx512::ROWS), task % parts, parts);
-            let rows = tiles.start * avx512::ROWS..(tiles.end * avx512::ROWS).min(self.m);
+            let tiles = share(self.m.div_ceil(K::ROWS), task % parts, parts);
+            let rows = tiles.start * K::ROWS..(tiles.end * K::ROWS).min(self.m);
             let mut packed = OWN.take();
-            for panel in share(self.panels.count(), task / parts, groups) {
-                for steps in runs(self.steps, STEPS) {
+            let panels = share(self.panels.count(), task / parts, groups);
+            // A run of k by all panels before the next run, so that a's part of it stays in the cache.
+            for steps in runs(self.steps, K::STEPS) {
+                for panel in panels.clone() {
                     let nowhere = std::ptr::null_mut();
-                    let (lanes, pack) = if !are_lanes {
+                    let whole = self.panels.columns(panel).len().is_multiple_of(K::LANES);
+                    let (lanes, pack) = if !are_lanes || !(whole || K::READS_PARTS) {
                         (self.packed_b(panel, &steps, &mut packed), nowhere)
                     } else if in_place {
                         (self.b_in_place(panel, &steps), nowhere)
                     } else {
-                        let pack = sized(&mut packed, steps.len() * COLUMNS);
+                        let pack = sized(&mut packed, steps.len() * K::COLUMNS);
                         (self.b_in_place(panel, &steps), pack.as_mut_ptr())
                     };
                     let mut a = *a.get();
                     a.pointer = a
                         .pointer
-                        .wrapping_add(rows.start * a.row + steps.start * a.step);
-                    let next = self.next(panel, &steps);
+                        .wrapping_add(rows.start * a.across + steps.start * a.step);
+                    let next = self.next(panel, &panels, &steps);
                     let b = Columns { lanes, pack, next };
                     self.compute(a, b, rows.clone(), panel, &steps);
                 }
@@ -243,17 +242,17 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
     }
 
     fn many_rows(&self, shared: &mut Vec<u32>) {
-        let panels_at_a_time = (PACKED / (self.steps.min(STEPS) * COLUMNS)).max(1);
+        let panels_at_a_time = (PACKED / (self.steps.min(K::STEPS) * K::COLUMNS)).max(1);
         for panels in runs(self.panels.count(), panels_at_a_time) {
-            let steps_at_a_time = PACKED / (panels.len() * COLUMNS) / STEPS * STEPS;
-            for steps in runs(self.steps, steps_at_a_time.max(STEPS)) {
+            let steps_at_a_time = PACKED / (panels.len() * K::COLUMNS) / K::STEPS * K::STEPS;
+            for steps in runs(self.steps, steps_at_a_time.max(K::STEPS)) {
                 self.many_rows_of(panels.clone(), steps, shared);
             }
         }
     }
 
     fn many_rows_of(&self, panels: Range<usize>, steps: Range<usize>, shared: &mut Vec<u32>) {
-        let panel_lanes = steps.len() * COLUMNS;
+        let panel_lanes = steps.len() * K::COLUMNS;
         let packed = Shared(sized(shared, panels.len() * panel_lanes).as_mut_ptr());
         let pack = |index: usize| {
             let source = self.columns_of_b(panels.start + index, &steps);
@@ -261,23 +260,23 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             unsafe { self.pack(source, packed.get().add(index * panel_lanes)) };
         };
         self.each(panels.len(), pack);
-        let row_blocks = self.m.div_ceil(BLOCK);
+        let row_blocks = self.m.div_ceil(K::BLOCK);
         let groups = self.groups(row_blocks).min(panels.len());
         self.each(row_blocks * groups, |task| {
-            let start = task / groups * BLOCK;
-            let rows = start..(start + BLOCK).min(self.m);
+            let start = task / groups * K::BLOCK;
+            let rows = start..(start + K::BLOCK).min(self.m);
             let group = share(panels.len(), task % groups, groups);
             let mut copy = OWN.take();
-            for part in runs(steps.len(), STEPS) {
+            for part in runs(steps.len(), K::STEPS) {
                 let at = steps.start + part.start..steps.start + part.end;
                 let a = self.lanes_of_a(rows.clone(), &at, &mut copy);
                 for index in group.clone() {
-                    let first = index * panel_lanes + part.start * COLUMNS;
+                    let first = index * panel_lanes + part.start * K::WIDTH;
                     let b = Columns {
                         lanes: Lanes {
                             pointer: packed.get().wrapping_add(first),
-                            row: 0,
-                            step: COLUMNS,
+                            across: steps.len() * K::WIDTH,
+                            step: K::WIDTH,
                         },
                         pack: std::ptr::null_mut(),
                         next: std::ptr::null(),
@@ -325,9 +324,9 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         } else {
             (1, self.a.stride)
         };
-        (self.precision == Precision::F32).then_some(Lanes {
+        (K::PER_LANE == 1).then_some(Lanes {
             pointer: self.a.pointer.cast(),
-            row,
+            across: row,
             step,
         })
     }
@@ -340,7 +339,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         let lanes = sized(shared, self.steps * self.m);
         let to = Shared(lanes.as_mut_ptr());
         let (row, step) = self.strides_of_copy(self.m, self.steps);
-        let runs: Vec<_> = runs(self.steps, STEPS / 4).collect();
+        let runs: Vec<_> = runs(self.steps, K::STEPS / 4).collect();
         self.each(runs.len(), |index| {
             let steps = &runs[index];
             let source = self.rows_of_a(0..self.m, steps);
@@ -349,7 +348,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         });
         Lanes {
             pointer: lanes.as_ptr(),
-            row,
+            across: row,
             step,
         }
     }
@@ -376,7 +375,7 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         };
         Lanes {
             pointer: lanes.as_ptr(),
-            row,
+            across: row,
             step,
         }
     }
@@ -393,12 +392,12 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
     /// # Safety
     /// `to` has room for the source, and nobody else touches it.
     unsafe fn copy_a(&self, source: Source, to: *mut u32, pitch: usize) {
-        // SAFETY: the source is a part of a, the caller speaks for the target, and `applies` found the instructions.
+        // SAFETY: the source is a part of a, the caller speaks for the target, and `run`'s for the instructions.
         unsafe {
-            match (self.precision, self.a.rows_are_contiguous) {
-                (Precision::Bf16, true) => avx512::rows_bf16(source, to, pitch),
-                (Precision::Bf16, false) => avx512::copy_bf16(source, to, pitch),
-                (Precision::F32, _) => avx512::copy_f32(source, to, pitch),
+            if self.a.rows_are_contiguous {
+                K::convert(source, to, pitch);
+            } else {
+                K::copy(source, to, pitch);
             }
         }
     }
@@ -425,21 +424,23 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
 
     /// The elements of k in a run of steps.
     fn elements(&self, steps: &Range<usize>) -> Range<usize> {
-        steps.start * self.per_lane..(steps.end * self.per_lane).min(self.k)
+        steps.start * K::PER_LANE..(steps.end * K::PER_LANE).min(self.k)
     }
 
-    /// What comes after a run of steps of a panel: the same panel's next run, or the next panel, which is likely this task's or
-    /// this thread's next task's. Null where there is none, where columns, not rows, are contiguous, and where one thread
-    /// works alone, in a task of attention or on a small product, whose factors are at hand.
-    fn next(&self, panel: usize, steps: &Range<usize>) -> *const f32 {
-        let (panel, step) = if steps.end < self.steps {
-            (panel, steps.end)
+    /// What comes after a run of steps of one of a task's panels: its next panel, the next run of its first, or the panel after
+    /// all of its, which is likely this thread's next task's. Null where there is none, where columns, not rows, are
+    /// contiguous, and where one thread works alone, in a task of attention or on a small product, whose factors are at hand.
+    fn next(&self, panel: usize, panels: &Range<usize>, steps: &Range<usize>) -> *const f32 {
+        let (panel, step) = if panel + 1 < panels.end {
+            (panel + 1, steps.start)
+        } else if steps.end < self.steps {
+            (panels.start, steps.end)
         } else {
             (panel + 1, 0)
         };
         let far = self.b.rows_are_contiguous && self.threads == Threads::All;
         if far && panel < self.panels.count() {
-            self.b.at(step * self.per_lane, self.panels.start(panel))
+            self.b.at(step * K::PER_LANE, self.panels.start(panel))
         } else {
             std::ptr::null()
         }
@@ -448,34 +449,54 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
     fn b_in_place(&self, panel: usize, steps: &Range<usize>) -> Lanes {
         Lanes {
             pointer: self.b.at(steps.start, self.panels.start(panel)).cast(),
-            row: 0,
+            across: K::WIDTH,
             step: self.b.stride,
         }
     }
 
     fn packed_b(&self, panel: usize, steps: &Range<usize>, packed: &mut Vec<u32>) -> Lanes {
-        let packed = sized(packed, steps.len() * COLUMNS);
+        let packed = sized(packed, steps.len() * K::COLUMNS);
         // SAFETY: the memory just sized for it.
         unsafe { self.pack(self.columns_of_b(panel, steps), packed.as_mut_ptr()) };
         Lanes {
             pointer: packed.as_ptr(),
-            row: 0,
-            step: COLUMNS,
+            across: steps.len() * K::WIDTH,
+            step: K::WIDTH,
         }
     }
 
-    /// Packs a part of a panel.
+    /// Packs a part of a panel, one tile's columns after the other's.
     ///
     /// # Safety
     /// `to` has room for it, and nobody else touches it.
     unsafe fn pack(&self, source: Source, to: *mut u32) {
-        // SAFETY: the source is a part of b, the caller speaks for the target, and `applies` found the instructions.
-        unsafe {
-            match (self.precision, self.b.rows_are_contiguous) {
-                (Precision::F32, true) => avx512::copy_f32(source, to, COLUMNS),
-                (Precision::F32, false) => avx512::transpose_f32(source, to, COLUMNS),
-                (Precision::Bf16, true) => avx512::copy_bf16(source, to, COLUMNS),
-                (Precision::Bf16, false) => avx512::transpose_bf16(source, to, COLUMNS),
+        let (along, across) = if self.b.rows_are_contiguous {
+            (source.stride, 1)
+        } else {
+            (1, source.stride)
+        };
+        let steps = source.k.div_ceil(K::PER_LANE);
+        // Where columns lie apart, what is fetched for one tile's belongs to the others' too.
+        for run in runs(steps, PACKED_TOGETHER) {
+            let k = self.elements(&run);
+            for column in (0..source.width).step_by(K::WIDTH) {
+                let part = Source {
+                    pointer: source
+                        .pointer
+                        .wrapping_add(k.start * along + column * across),
+                    k: k.end.min(source.k) - k.start,
+                    width: (source.width - column).min(K::WIDTH),
+                    ..source
+                };
+                let to = to.wrapping_add(column * steps + run.start * K::WIDTH);
+                // SAFETY: the source is a part of b, the caller speaks for the target, and `run`'s for the instructions.
+                unsafe {
+                    if self.b.rows_are_contiguous {
+                        K::copy(part, to, K::WIDTH);
+                    } else {
+                        K::transpose(part, to, K::WIDTH);
+                    }
+                }
             }
         }
     }
@@ -504,10 +525,11 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
             rows: rows.len(),
             width: columns.len(),
             a: a.pointer,
-            a_row: a.row,
+            a_row: a.across,
             a_step: a.step,
             b: b.lanes.pointer,
             b_step: b.lanes.step,
+            b_tile: b.lanes.across,
             pack: b.pack,
             next: b.next,
             next_row: self.b.stride,
@@ -525,13 +547,8 @@ impl<F: Fn(Finished<'_>) + Sync> Plan<'_, F> {
         // and columns lie within the product's dimensions, which `out` and `second` have too; both are borrowed mutably, and
         // no two tasks have rows and columns in common. Where k does not start at 0, this task has written these elements of
         // `out` before, and where `add` is set its caller had. `b.pack` is the task's own, of the run's size; `b.next` is only
-        // prefetched. `applies` found the instructions.
-        unsafe {
-            match self.precision {
-                Precision::F32 => avx512::panel_f32(panel, self.finish),
-                Precision::Bf16 => avx512::panel_bf16(panel, self.finish),
-            }
-        }
+        // prefetched. `run`'s caller spoke for the instructions.
+        unsafe { K::panel(panel, self.finish) }
     }
 }
 
@@ -567,20 +584,26 @@ fn sized(scratch: &mut Vec<u32>, length: usize) -> &mut [u32] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{avx2, avx512};
     use super::*;
 
-    #[test]
-    fn panels_cover_the_columns_and_none_is_narrow_that_need_not_be() {
+    fn check<K: Kernel>(narrowest: usize) {
         for n in 1..400 {
-            let panels = Panels { n };
+            let panels = Panels::<K>::of(n);
             let mut next = 0;
             for panel in (0..panels.count()).map(|panel| panels.columns(panel)) {
                 assert_eq!(panel.start, next);
-                assert!((1..=COLUMNS).contains(&panel.len()));
-                assert!(n <= LANES || panel.len() > LANES, "{n}");
+                assert!((1..=K::COLUMNS).contains(&panel.len()));
+                assert!(panel.len() >= narrowest.min(n), "{n}");
                 next = panel.end;
             }
             assert_eq!(next, n);
         }
+    }
+
+    #[test]
+    fn panels_cover_the_columns_and_none_is_narrow_that_need_not_be() {
+        check::<avx512::F32>(avx512::F32::LANES + 1);
+        check::<avx2::F32>(1);
     }
 }

@@ -1,16 +1,21 @@
-//! Matrix products: our own on processors with AVX-512, the `gemm` crate's on all others.
+//! Matrix products: our own on processors with AVX-512 or AVX2, the `gemm` crate's on all others.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | what the operations call, and the choice |
 //! | `blocked.rs` | our own: how a product is cut into blocks and tasks |
-//! | `avx512.rs` | its inner loops: packing, and the product of a tile |
+//! | `kernel.rs` | its inner loops, and what they ask of a processor |
+//! | `avx512.rs`, `avx2.rs` | the same in instructions |
 //! | `precision.rs` | f32 or bf16, and which the processor has |
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod kernel;
 mod precision;
 
 use std::mem::MaybeUninit;
@@ -21,6 +26,8 @@ use rayon::prelude::*;
 pub(super) use precision::Precision;
 pub use precision::{check_compute, set_compute};
 
+#[cfg(target_arch = "x86_64")]
+use super::instructions;
 use super::math::vectorized;
 use super::rows::rows_per_task;
 
@@ -160,7 +167,18 @@ impl<'a> Product<'a> {
         }
         #[cfg(target_arch = "x86_64")]
         if blocked::applies(self) {
-            return blocked::run(self, out, second, add, finish);
+            // SAFETY: the instructions are there, as asked just before or, for bf16, when it was configured.
+            unsafe {
+                if self.precision == Precision::Bf16 {
+                    return blocked::run::<avx512::Bf16, F>(self, out, second, add, finish);
+                }
+                if instructions::have_avx512() {
+                    return blocked::run::<avx512::F32, F>(self, out, second, add, finish);
+                }
+                if instructions::have_avx2() {
+                    return blocked::run::<avx2::F32, F>(self, out, second, add, finish);
+                }
+            }
         }
         let empty = self.a.is_empty() || self.b.is_empty();
         assert!(
@@ -367,6 +385,29 @@ mod tests {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// On a processor with AVX-512 no other test comes here.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn avx2_agrees_whatever_else_the_processor_has() {
+        if !instructions::have_avx2() {
+            return;
+        }
+        for [m, k, n] in SHAPES {
+            let (a, b) = (values(m, k), values(k, n));
+            let b_turned = b.t().as_standard_layout().into_owned();
+            let expected = a.dot(&b);
+            let mut out = Array2::<f32>::zeros((m, n));
+            for (sums, b) in [(1.0, b.view()), (2.0, b_turned.t())] {
+                for product in [Product::new(a.view(), b), Product::new(a.view(), b).alone()] {
+                    let out = Out::of(out.view_mut());
+                    // SAFETY: the instructions are there, and rows are contiguous.
+                    unsafe { blocked::run::<avx2::F32, _>(&product, out, None, true, &|_| {}) };
+                }
+                assert_eq!(out, &expected * (2.0 * sums), "{m} x {k} x {n}");
             }
         }
     }

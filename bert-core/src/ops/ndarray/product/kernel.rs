@@ -1,0 +1,326 @@
+//! The inner loop of a product: a tile of some rows and columns is kept in registers while its factors stream by, one step
+//! of k at a time: some vectors of b, and each of the rows of a broadcast against them. What a tile's size and a vector's
+//! operations are, the processor's instructions decide, in a file each.
+//!
+//! Operands are lanes of 32 bits, one f32 or a pair of bf16 that stand one after the other along k.
+
+use std::mem::MaybeUninit;
+
+use super::Finished;
+
+/// A set of instructions, for factors of one precision.
+pub(super) trait Kernel {
+    /// Rows of a tile.
+    const ROWS: usize;
+    /// Columns of a tile.
+    const WIDTH: usize;
+    /// Columns of a panel, which is one tile wide or more.
+    const COLUMNS: usize;
+    /// Lanes of a vector.
+    const LANES: usize;
+    /// Elements along k in one lane.
+    const PER_LANE: usize;
+    /// Rows of a task among many.
+    const BLOCK: usize;
+    /// Whether parts of vectors are read as fast as whole ones. Otherwise panels that end in one are read packed.
+    const READS_PARTS: bool;
+    /// Steps of k at a time: those of a panel and of a block of rows stay in the second-level cache together.
+    const STEPS: usize;
+
+    /// Some rows against a panel of columns.
+    ///
+    /// # Safety
+    /// The processor has the instructions; all lanes that the panel describes may be read, all elements of `out` written and,
+    /// if `add`, read, those of `second` and `pack` written unless they are null, and nobody else touches those.
+    unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F);
+
+    /// Steps of k as lanes, each `width` lanes long and `pitch` from the next, of a matrix that is contiguous across k.
+    ///
+    /// # Safety
+    /// The processor has the instructions; the source may be read, and `to` has room for its steps.
+    unsafe fn copy(source: Source, to: *mut u32, pitch: usize);
+
+    /// The same of a matrix that is contiguous along k.
+    ///
+    /// # Safety
+    /// As [`Self::copy`].
+    unsafe fn transpose(source: Source, to: *mut u32, pitch: usize);
+
+    /// The lanes of a matrix that is contiguous along k, still so, `pitch` from one column to the next. Not called where an
+    /// element is a lane, and lies where it may be read.
+    ///
+    /// # Safety
+    /// As [`Self::copy`].
+    unsafe fn convert(source: Source, to: *mut u32, pitch: usize);
+}
+
+/// Rows between one that is packed and one that is fetched from memory: they are pages apart, which the processor does not
+/// foresee.
+pub(super) const AHEAD: usize = 16;
+/// Elements of a line of the processor's caches.
+pub(super) const LINE: usize = 16;
+
+/// Some rows of one panel of columns of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Panel {
+    /// Steps of k.
+    pub(super) depth: usize,
+    pub(super) rows: usize,
+    /// At most [`Kernel::COLUMNS`].
+    pub(super) width: usize,
+    /// Lane (i, p) lies at `i * a_row + p * a_step`, one of which is 1.
+    pub(super) a: *const u32,
+    pub(super) a_row: usize,
+    pub(super) a_step: usize,
+    /// Lane (p, j) lies at `p * b_step + j` in the columns of the first tile, and `b_tile` further in those of the next.
+    pub(super) b: *const u32,
+    pub(super) b_step: usize,
+    pub(super) b_tile: usize,
+    /// Unless it is null, b is copied to here, one tile's columns after the other's and [`Kernel::WIDTH`] lanes a step, by the
+    /// first tile, whose loads it takes, and read from here by those after.
+    pub(super) pack: *mut u32,
+    /// Unless it is null, the elements of b that the next panel is made of, which are fetched meanwhile.
+    pub(super) next: *const f32,
+    /// From one of their rows to the next.
+    pub(super) next_row: usize,
+    pub(super) out: *mut f32,
+    pub(super) out_row: usize,
+    pub(super) second: *mut MaybeUninit<f32>,
+    pub(super) second_row: usize,
+    pub(super) scale: f32,
+    /// Whether the product is added to what `out` holds.
+    pub(super) add: bool,
+    /// Whether it is complete with this.
+    pub(super) last: bool,
+    /// Where `out` lies in the whole result.
+    pub(super) first_row: usize,
+    pub(super) first_column: usize,
+}
+
+impl Panel {
+    /// Hands over a row.
+    ///
+    /// # Safety
+    /// Row `row` of the panel is written, and nobody else touches it or the second result's.
+    #[inline(always)]
+    pub(super) unsafe fn finish<F: Fn(Finished<'_>)>(&self, row: usize, finish: &F) {
+        // SAFETY: the caller's promise.
+        let values =
+            unsafe { std::slice::from_raw_parts_mut(self.out.add(row * self.out_row), self.width) };
+        let second: &mut [MaybeUninit<f32>] = if self.second.is_null() {
+            &mut []
+        } else {
+            // SAFETY: the same.
+            unsafe {
+                let pointer = self.second.add(row * self.second_row);
+                std::slice::from_raw_parts_mut(pointer, self.width)
+            }
+        };
+        finish(Finished {
+            row: self.first_row + row,
+            column: self.first_column,
+            values,
+            second,
+        });
+    }
+}
+
+/// A part of a matrix of f32, rows or columns of which are contiguous, that becomes lanes.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    /// Element (p, j), p along k, lies at `p * stride + j`, or at `j * stride + p` where the columns are contiguous.
+    pub(super) pointer: *const f32,
+    pub(super) stride: usize,
+    /// Elements along k.
+    pub(super) k: usize,
+    /// Elements across k.
+    pub(super) width: usize,
+}
+
+/// The loops over a panel, for one set of instructions and one precision. A macro, because only a function of its own can be
+/// compiled for a set of instructions.
+///
+/// The module that calls it has `ROWS`, `WIDTH` and `LANES` as in [`Kernel`], and `UNROLL`, the steps of k written out one
+/// after the other; a `Vector` of lanes, which is one of sums too, and a `Mask` for the `first` of its lanes; and `zero`,
+/// `load`, `load_first`, `load_last`, `store`, `store_first`, `broadcast` and `multiply_add_f32` on these. `rows` and `vectors`
+/// are the heights and widths of tiles at the edges.
+macro_rules! panel_loops {
+    (
+        $name:ident, $features:literal, $per_lane:literal, $multiply_add:ident,
+        rows: [$($rows:literal)*], vectors: [$($vectors:literal)*]
+    ) => {
+        /// # Safety
+        /// As [`Kernel::panel`].
+        #[target_feature(enable = $features)]
+        unsafe fn $name<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
+            // SAFETY: the caller's promises.
+            unsafe {
+                if panel.a_step == 1 {
+                    tiles::<true, F>(panel, finish)
+                } else {
+                    tiles::<false, F>(panel, finish)
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn tiles<const ALONG: bool, F: Fn(Finished<'_>)>(
+                mut panel: Panel,
+                finish: &F,
+            ) {
+                // The tiles that pack nothing share the fetching.
+                let fetching =
+                    (panel.rows / ROWS).saturating_sub(usize::from(!panel.pack.is_null()));
+                let lines = if panel.next.is_null() { 0 } else { WIDTH.div_ceil(LINE) };
+                let at_a_time = lines.div_ceil(fetching.max(1));
+                let (mut row, mut fetched) = (0, 0);
+                while row < panel.rows {
+                    let rows = ROWS.min(panel.rows - row);
+                    let fetch = if rows == ROWS && panel.pack.is_null() {
+                        fetched..(fetched + at_a_time).min(lines)
+                    } else {
+                        0..0
+                    };
+                    for column in (0..panel.width).step_by(WIDTH) {
+                        // SAFETY: rows `row..row + rows` of the panel, columns from `column` on.
+                        unsafe {
+                            match WIDTH.min(panel.width - column).div_ceil(LANES) {
+                                $($vectors => strip::<$vectors, ALONG>(&panel, [row, rows], column, &fetch),)*
+                                _ => strip::<{ WIDTH / LANES }, ALONG>(&panel, [row, rows], column, &fetch),
+                            }
+                        }
+                    }
+                    if rows == ROWS && !panel.pack.is_null() {
+                        (panel.b, panel.b_step, panel.b_tile) =
+                            (panel.pack, WIDTH, panel.depth * WIDTH);
+                        panel.pack = std::ptr::null_mut();
+                    }
+                    fetched += fetch.len();
+                    if panel.last {
+                        for row in row..row + rows {
+                            // SAFETY: a row of the panel that has just been written, and the second result's.
+                            unsafe { panel.finish(row, finish) };
+                        }
+                    }
+                    row += rows;
+                }
+            }
+
+            /// `rows` rows of some columns of a panel that make up `V` vectors.
+            #[target_feature(enable = $features)]
+            unsafe fn strip<const V: usize, const ALONG: bool>(
+                panel: &Panel,
+                [row, rows]: [usize; 2],
+                column: usize,
+                fetch: &Range<usize>,
+            ) {
+                // SAFETY: the caller's promises.
+                unsafe {
+                    match rows {
+                        $($rows => tile::<$rows, V, ALONG, false, false>(panel, row, column, 0..0),)*
+                        _ if !panel.pack.is_null() => {
+                            tile::<ROWS, V, ALONG, true, false>(panel, row, column, 0..0);
+                        }
+                        _ if !fetch.is_empty() => {
+                            tile::<ROWS, V, ALONG, false, true>(panel, row, column, fetch.clone());
+                        }
+                        _ => tile::<ROWS, V, ALONG, false, false>(panel, row, column, 0..0),
+                    }
+                }
+            }
+
+            /// `R` rows from `row` and `V` vectors from `column` on; packs b if `PACK`, and fetches those lines of the next
+            /// panel's rows if `FETCH`. `ALONG` says that rows of a are contiguous; otherwise columns are.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn tile<
+                const R: usize,
+                const V: usize,
+                const ALONG: bool,
+                const PACK: bool,
+                const FETCH: bool,
+            >(
+                panel: &Panel,
+                row: usize,
+                column: usize,
+                fetch: Range<usize>,
+            ) {
+                // Copies, which writing through pointers cannot change.
+                let Panel { b_step, next_row, .. } = *panel;
+                let width = (panel.width - column).min(V * LANES);
+                let last = first(width - (V - 1) * LANES);
+                let mut sums = [[zero(); V]; R];
+                // SAFETY: lanes of a and b, elements of out within the panel, as its caller promised; the last vector is
+                // masked to the panel's width. A step of `pack` has room for all vectors; prefetching touches nothing,
+                // whatever the address.
+                unsafe {
+                    let a = panel.a.add(row * panel.a_row);
+                    let (a_row, a_step) = if ALONG { (panel.a_row, 1) } else { (1, panel.a_step) };
+                    let b = panel.b.add(column / WIDTH * panel.b_tile);
+                    let pack = panel.pack.wrapping_add(column * panel.depth);
+                    let next = panel.next.wrapping_add(column);
+                    let mut step = |p: usize| {
+                        if FETCH {
+                            for row in p * $per_lane..(p + 1) * $per_lane {
+                                let row = next.wrapping_add(row * next_row);
+                                for line in fetch.clone() {
+                                    let line = row.wrapping_add(line * LINE);
+                                    _mm_prefetch::<_MM_HINT_T1>(line.cast());
+                                }
+                            }
+                        }
+                        let row = b.add(p * b_step);
+                        let mut b = [zero(); V];
+                        for (v, b) in b.iter_mut().enumerate() {
+                            let from = row.add(v * LANES);
+                            *b = if v + 1 == V {
+                                load_last(last, from)
+                            } else {
+                                load(from)
+                            };
+                            if PACK {
+                                let ahead = row.wrapping_add(AHEAD * b_step + v * LANES);
+                                _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                                store(pack.add(p * WIDTH + v * LANES), *b);
+                            }
+                        }
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            let a = broadcast(*a.add(i * a_row + p * a_step));
+                            for (sum, &b) in sums.iter_mut().zip(&b) {
+                                *sum = $multiply_add(*sum, a, b);
+                            }
+                        }
+                    };
+                    let unrolled = panel.depth / UNROLL * UNROLL;
+                    for p in (0..unrolled).step_by(UNROLL) {
+                        for i in 0..UNROLL {
+                            step(p + i);
+                        }
+                    }
+                    for p in unrolled..panel.depth {
+                        step(p);
+                    }
+                    let scale = broadcast(panel.scale.to_bits());
+                    for (i, sums) in sums.iter().enumerate() {
+                        let out: *mut u32 = panel.out.add((row + i) * panel.out_row + column).cast();
+                        for (v, &sum) in sums.iter().enumerate() {
+                            let to = out.add(v * LANES);
+                            let old = match (panel.add, v + 1 == V) {
+                                (false, _) => zero(),
+                                (true, true) => load_first(last, to),
+                                (true, false) => load(to),
+                            };
+                            let new = multiply_add_f32(old, sum, scale);
+                            if v + 1 == V {
+                                store_first(last, to, new);
+                            } else {
+                                store(to, new);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
+pub(super) use panel_loops;
