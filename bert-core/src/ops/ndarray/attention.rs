@@ -216,9 +216,9 @@ fn softmax(x: &mut [f32]) -> f32 {
         *x = exp(*x - largest);
     }
     let sum = sum_by(
-        x.len(),
+        [x],
         #[inline(always)]
-        |i| x[i],
+        |[x]| x,
     );
     let inverse = 1.0 / sum;
     for x in x {
@@ -276,9 +276,9 @@ pub(super) fn backward(
                             let d_of = &elements(&grad)[at..][..head_dim];
                             // Σ_keys dP P, which is what the row's context is weighted with.
                             let weighted = sum_by(
-                                head_dim,
+                                [of, d_of],
                                 #[inline(always)]
-                                |i| of[i] * d_of[i],
+                                |[x, dx]| x * dx,
                             );
                             let normalizer = log_sum_exp[task.first + row];
                             let mask = mask.map(|mask| mask.row(task.first + row));

@@ -82,14 +82,14 @@ impl Normalized {
 pub(super) fn normalize(s: &mut [f32], eps: f32) -> f32 {
     let count = s.len() as f32;
     let mean = sum_by(
-        s.len(),
+        [s],
         #[inline(always)]
-        |i| s[i],
+        |[s]| s,
     ) / count;
     let variance = sum_by(
-        s.len(),
+        [s],
         #[inline(always)]
-        |i| (s[i] - mean) * (s[i] - mean),
+        |[s]| (s - mean) * (s - mean),
     ) / count;
     let inverse_deviation = 1.0 / (variance + eps).sqrt();
     for s in s {
@@ -124,14 +124,14 @@ pub(super) fn backward_row(
     }
     let count = hidden as f32;
     let mean = sum_by(
-        hidden,
+        [dy],
         #[inline(always)]
-        |i| dy[i],
+        |[dy]| dy,
     ) / count;
     let projection = sum_by(
-        hidden,
+        [dy, normalized],
         #[inline(always)]
-        |i| dy[i] * normalized[i],
+        |[dy, x]| dy * x,
     ) / count;
     for (dy, &x) in dy.iter_mut().zip(normalized) {
         *dy = (*dy - mean - x * projection) * inverse_deviation;

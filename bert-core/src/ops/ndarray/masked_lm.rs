@@ -212,9 +212,9 @@ fn loss_and_residual(logits: &mut [f32], label: usize) -> (f32, bool) {
         *logit = exp(*logit - largest);
     }
     let sum = sum_by(
-        logits.len(),
+        [logits],
         #[inline(always)]
-        |i| logits[i],
+        |[x]| x,
     );
     let inverse = 1.0 / sum;
     for logit in logits.iter_mut() {

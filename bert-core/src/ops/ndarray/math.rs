@@ -14,28 +14,31 @@ pub(super) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
 /// Lanes of a sum: several vectors' worth, so that additions do not wait for one another.
 const LANES: usize = 32;
 
-/// `Σ f(i)`, in a fixed order that allows vectors.
+/// `Σ f` over the elements of `N` slices of one length, in a fixed order that allows vectors.
 #[inline(always)]
-pub(super) fn sum_by(length: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub(super) fn sum_by<const N: usize>(x: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+    let length = x[0].len();
+    // Arrays, not slices: their loops are unrolled, and the lanes stay in registers.
+    let (chunks, rest) = (
+        x.map(|x| &x[..length].as_chunks::<LANES>().0[..length / LANES]),
+        x.map(|x| &x[length / LANES * LANES..length]),
+    );
     let mut lanes = [0.0_f32; LANES];
-    let whole = length / LANES * LANES;
-    let mut start = 0;
-    while start < whole {
+    for chunk in 0..length / LANES {
+        let x = chunks.map(|chunks| &chunks[chunk]);
         for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(start + lane);
+            *sum += f(x.map(|x| x[lane]));
         }
-        start += LANES;
     }
-    let rest: f32 = (whole..length).map(f).sum();
+    let rest: f32 = (0..length % LANES).map(|i| f(rest.map(|x| x[i]))).sum();
     lanes.iter().sum::<f32>() + rest
 }
 
 /// The largest element.
 #[inline(always)]
 pub(super) fn maximum(x: &[f32]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
     let mut lanes = [f32::NEG_INFINITY; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
     for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
             *lane = if x > *lane { x } else { *lane };
@@ -146,7 +149,7 @@ mod tests {
     fn sums_and_maxima_take_every_element() {
         for length in [0, 1, 31, 32, 33, 100] {
             let x: Vec<f32> = (0..length).map(|i| ((i * 37) % 101) as f32).collect();
-            assert_eq!(sum_by(length, |i| x[i]), x.iter().sum::<f32>());
+            assert_eq!(sum_by([&x], |[x]| x), x.iter().sum::<f32>());
             let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(maximum(&x), largest);
         }

@@ -173,9 +173,9 @@ fn square(x: &[f32]) -> f64 {
                 #[inline(always)]
                 || {
                     sum_by(
-                        x.len(),
+                        [x],
                         #[inline(always)]
-                        |i| x[i] * x[i],
+                        |[x]| x * x,
                     )
                 },
             )
