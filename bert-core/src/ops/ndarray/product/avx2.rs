@@ -1,4 +1,4 @@
-//! Products on AVX2: tiles of 6 rows and up to 16 columns, which are 12 of 16 registers.
+//! Products on AVX2: tiles of 6 rows and up to 16 columns, which are 12 of 16 registers; three of them make a panel.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -23,7 +23,7 @@ impl Kernel for F32 {
     const PER_LANE: usize = 1;
     const BLOCK: usize = 12 * ROWS;
     const READS_PARTS: bool = false;
-    /// 64 KiB of a panel and 288 KiB of a block of rows.
+    /// 192 KiB of a panel and 288 KiB of a block of rows.
     const STEPS: usize = 1024;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
@@ -39,10 +39,6 @@ impl Kernel for F32 {
     unsafe fn transpose(source: Source, to: *mut u32, pitch: usize) {
         // SAFETY: the caller's promises.
         unsafe { transpose_f32(source, to, pitch) }
-    }
-
-    unsafe fn convert(_: Source, _: *mut u32, _: usize) {
-        unreachable!("elements are lanes")
     }
 }
 

@@ -40,10 +40,6 @@ impl Kernel for F32 {
         // SAFETY: the caller's promises.
         unsafe { transpose_f32(source, to, pitch) }
     }
-
-    unsafe fn convert(_: Source, _: *mut u32, _: usize) {
-        unreachable!("elements are lanes")
-    }
 }
 
 /// Products in bf16, with AVX512_BF16.

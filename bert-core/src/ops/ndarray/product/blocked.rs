@@ -160,8 +160,8 @@ pub(super) unsafe fn run<K: Kernel, F: Fn(Finished<'_>) + Sync>(
     SHARED.set(shared);
 }
 
-/// The columns of a product in panels of a tile's width. Where no more than a vector would be left for the last and a tile has
-/// three, it takes one from the panel before.
+/// The columns of a product in panels. Where no more than a vector would be left for the last and a tile has three, it takes
+/// one from the panel before.
 struct Panels<K> {
     n: usize,
     kernel: PhantomData<fn() -> K>,

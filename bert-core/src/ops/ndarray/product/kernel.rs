@@ -46,12 +46,14 @@ pub(super) trait Kernel {
     /// As [`Self::copy`].
     unsafe fn transpose(source: Source, to: *mut u32, pitch: usize);
 
-    /// The lanes of a matrix that is contiguous along k, still so, `pitch` from one column to the next. Not called where an
-    /// element is a lane, and lies where it may be read.
+    /// The lanes of a matrix that is contiguous along k, still so, `pitch` from one column to the next. Where an element is a
+    /// lane it is read where it lies, and this is never called.
     ///
     /// # Safety
     /// As [`Self::copy`].
-    unsafe fn convert(source: Source, to: *mut u32, pitch: usize);
+    unsafe fn convert(_source: Source, _to: *mut u32, _pitch: usize) {
+        unreachable!("elements are lanes")
+    }
 }
 
 /// Rows between one that is packed and one that is fetched from memory: they are pages apart, which the processor does not
