@@ -1,4 +1,4 @@
-//! The GPU backend against the CPU's, for every task. Without a graphics adapter, software Vulkan will do (Debian:
+//! The GPU backend against the CPU's, for every kind of head. Without a graphics adapter, software Vulkan will do (Debian:
 //! mesa-vulkan-drivers).
 #![cfg(all(feature = "ndarray", feature = "wgpu"))]
 
@@ -10,17 +10,19 @@ use bert_core::sample_data::write_labelled;
 use program::{model, rows, run, stderr};
 use serde_json::Value;
 
-/// The first rows of a built-in set, in a file of its own: evaluating all of it would take software Vulkan minutes.
+/// The first rows of a built-in set, in a file of its own, no more than one batch takes: software Vulkan takes long to
+/// compile and time kernels for every new shape.
 fn cut(root: &Path, name: &str) -> PathBuf {
     let written = write_labelled(root, 1, name).unwrap();
     let path = written[0].path.clone();
     let text = std::fs::read_to_string(&path).unwrap();
     let text = if name == "questions" {
         let mut file: Value = serde_json::from_str(&text).unwrap();
-        file["data"].as_array_mut().unwrap().truncate(4);
+        file["data"].as_array_mut().unwrap().truncate(1);
         file.to_string()
     } else {
-        let lines: Vec<&str> = text.lines().take(30).collect();
+        let rows = if name == "entities" { 30 } else { 8 }; // of words there
+        let lines: Vec<&str> = text.lines().take(rows).collect();
         lines.join("\n")
     };
     std::fs::write(&path, text).unwrap();
@@ -40,7 +42,7 @@ fn train(root: &Path, name: &str, data: &Path, backend: &str) -> Vec<Value> {
         &*data,
         "model.path=base",
         "training.max_steps=3",
-        "training.batch_tokens=256",
+        "training.batch_tokens=512",
         "training.log_every_steps=1",
         "training.max_seq_length=40",
     ];
@@ -58,14 +60,13 @@ fn train(root: &Path, name: &str, data: &Path, backend: &str) -> Vec<Value> {
 }
 
 #[test]
-fn every_task_trains_and_answers_on_wgpu_as_on_ndarray() {
+fn tasks_train_and_answer_on_wgpu_as_on_ndarray() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     model(root); // without dropout: the backends draw other masks
     for name in [
+        // Several labels and numbers differ from a class in the loss alone, and take software Vulkan minutes more.
         "sentiment",
-        "fields",
-        "similarity",
         "entities",
         "questions",
         "continuations",
