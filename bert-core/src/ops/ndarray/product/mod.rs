@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `mod.rs` | what the operations call, and the choice |
 //! | `blocked.rs` | our own: how a product is cut into blocks and tasks |
-//! | `kernel.rs` | its inner loops, and what they ask of a processor |
+//! | `factors.rs` | its factors as the inner loops read them, in place or packed |
+//! | `kernel.rs` | the inner loops, and what they ask of a processor |
 //! | `avx512.rs`, `avx2.rs` | the same in instructions |
 //! | `precision.rs` | f32 or bf16, and which the processor has |
 
@@ -14,6 +15,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod factors;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
 mod precision;
@@ -38,6 +41,16 @@ pub(super) enum Threads {
     One,
     /// All.
     All,
+}
+
+impl Threads {
+    /// Does tasks by number.
+    fn each(self, tasks: usize, task: impl Fn(usize) + Sync + Send) {
+        match self {
+            Self::All if tasks > 1 => (0..tasks).into_par_iter().with_max_len(1).for_each(task),
+            _ => (0..tasks).for_each(task),
+        }
+    }
 }
 
 /// `scale * a b`. The result of an element is a function of the operands alone, whatever the number of threads.
@@ -320,11 +333,7 @@ fn by_rows<F: Fn(Finished<'_>) + Sync>(
             || range.for_each(row),
         );
     };
-    let tasks = out.rows.div_ceil(step);
-    match threads {
-        Threads::One => (0..tasks).for_each(task),
-        Threads::All => (0..tasks).into_par_iter().for_each(task),
-    }
+    threads.each(out.rows.div_ceil(step), task);
 }
 
 #[cfg(test)]
