@@ -1,4 +1,4 @@
-//! The GPU backend against the CPU's, for every kind of head. Without a graphics adapter, software Vulkan will do (Debian:
+//! The GPU backend against the CPU's, for every task. Without a graphics adapter, software Vulkan will do (Debian:
 //! mesa-vulkan-drivers).
 #![cfg(all(feature = "ndarray", feature = "wgpu"))]
 
@@ -10,8 +10,8 @@ use bert_core::sample_data::write_labelled;
 use program::{model, rows, run, stderr};
 use serde_json::Value;
 
-/// The first rows of a built-in set, in a file of its own, no more than one batch takes: software Vulkan takes long to
-/// compile and time kernels for every new shape.
+/// The first rows of a built-in set, in a file of its own, for one batch or two: software Vulkan takes long to compile
+/// and time kernels for every new shape.
 fn cut(root: &Path, name: &str) -> PathBuf {
     let written = write_labelled(root, 1, name).unwrap();
     let path = written[0].path.clone();
@@ -60,13 +60,14 @@ fn train(root: &Path, name: &str, data: &Path, backend: &str) -> Vec<Value> {
 }
 
 #[test]
-fn tasks_train_and_answer_on_wgpu_as_on_ndarray() {
+fn every_task_trains_and_answers_on_wgpu_as_on_ndarray() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     model(root); // without dropout: the backends draw other masks
     for name in [
-        // Several labels and numbers differ from a class in the loss alone, and take software Vulkan minutes more.
         "sentiment",
+        "fields",
+        "similarity",
         "entities",
         "questions",
         "continuations",

@@ -60,7 +60,7 @@ pub(super) struct Factors<K> {
     k: usize,
     /// k in lanes.
     pub(super) steps: usize,
-    pub(super) a: Operand,
+    a: Operand,
     pub(super) b: Operand,
     pub(super) panels: Panels<K>,
     pub(super) threads: Threads,
