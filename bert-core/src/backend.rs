@@ -29,9 +29,18 @@ pub trait Job: Send {
 /// [`Error::Backend`] where this program or this machine lacks the backend; the job's own otherwise.
 pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
     match config {
-        BackendConfig::Ndarray { compute } => run_ndarray(*compute, job),
+        BackendConfig::Ndarray { compute } => run_on_cpu(*compute, job),
         BackendConfig::Wgpu { device } => run_wgpu(*device, job),
     }
+}
+
+/// Does a job on the CPU, as [`run_on`] does. A program that calls this and not [`run_on`] compiles minutes faster: the GPU
+/// backend's kernels are generic, and compiled anew in every crate that can reach them.
+///
+/// # Errors
+/// [`Error::Backend`] where this program lacks the backend, or the processor the precision; the job's own otherwise.
+pub fn run_on_cpu<J: Job>(compute: Compute, job: J) -> Result<J::Output> {
+    run_ndarray(compute, job)
 }
 
 /// Whether jobs can be done on the configured backend: for refusing it before work that comes first. A job that runs
@@ -39,6 +48,7 @@ pub fn run_on<J: Job>(config: &BackendConfig, job: J) -> Result<J::Output> {
 ///
 /// # Errors
 /// [`Error::Backend`] as [`run_on`].
+#[inline] // compiled where it is called: this crate need not compile the GPU backend's kernels
 pub fn check(config: &BackendConfig) -> Result<()> {
     match config {
         BackendConfig::Ndarray { compute } => check_ndarray(*compute),
@@ -57,6 +67,7 @@ fn check_ndarray(_compute: Compute) -> Result<()> {
 }
 
 #[cfg(feature = "wgpu")]
+#[inline]
 fn check_wgpu(configured: WgpuDevice) -> Result<()> {
     probe::<burn_wgpu::Wgpu>(configured, &wgpu_device(configured))
 }

@@ -1,8 +1,8 @@
 //! Products in bf16, which are set for a whole process: this one.
 #![cfg(feature = "ndarray")]
 
-use bert_core::backend::{Job, run_on};
-use bert_core::config::{BackendConfig, BertConfig, Compute, OptimizerConfig, from_value};
+use bert_core::backend::{Job, run_on_cpu};
+use bert_core::config::{BertConfig, Compute, OptimizerConfig, from_value};
 use bert_core::data::packed::PackedSequences;
 use bert_core::data::random::generator;
 use bert_core::error::{Error, Result};
@@ -10,8 +10,6 @@ use bert_core::model::{BertForPreTraining, PreTrainingLabels};
 use bert_core::ops::{BertAutodiffBackend, DropoutKey};
 use bert_core::optim::BertOptimizer;
 use burn::optim::{GradientsParams, Optimizer};
-use burn_autodiff::Autodiff;
-use burn_ndarray::{NdArray, NdArrayDevice};
 use rand::Rng;
 
 /// Trains a small model on examples whose masked words follow from their neighbours; the loss of every step.
@@ -22,14 +20,7 @@ struct Training {
 impl Job for Training {
     type Output = Vec<f64>;
 
-    fn run<B: BertAutodiffBackend>(self, _device: B::Device) -> Result<Vec<f64>> {
-        // The only backend it will be asked for, by name: compiling the work for all of them takes minutes.
-        self.train::<Autodiff<NdArray>>(NdArrayDevice::Cpu)
-    }
-}
-
-impl Training {
-    fn train<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f64>> {
+    fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Vec<f64>> {
         let value = serde_json::json!({
             "vocab_size": 60, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
             "intermediate_size": 128, "max_position_embeddings": 32,
@@ -71,7 +62,7 @@ impl Training {
 
 #[test]
 fn the_loss_falls_as_in_f32_or_the_processor_is_said_to_lack_it() {
-    let losses = |compute| run_on(&BackendConfig::Ndarray { compute }, Training { steps: 60 });
+    let losses = |compute| run_on_cpu(compute, Training { steps: 60 });
     let f32 = losses(Compute::F32).expect("f32 runs everywhere");
     match losses(Compute::Bf16) {
         Ok(bf16) => {

@@ -1,4 +1,5 @@
-//! The GPU backend against the CPU's, for every task. Without a graphics adapter, software Vulkan will do (Debian:
+//! The GPU backend against the CPU's: a head over whole rows, and one over the tokens of selected texts. What every loss comes
+//! to on the GPU, a test of bert-core compares with PyTorch. Without a graphics adapter, software Vulkan will do (Debian:
 //! mesa-vulkan-drivers).
 #![cfg(all(feature = "ndarray", feature = "wgpu"))]
 
@@ -21,8 +22,7 @@ fn cut(root: &Path, name: &str) -> PathBuf {
         file["data"].as_array_mut().unwrap().truncate(1);
         file.to_string()
     } else {
-        let rows = if name == "entities" { 30 } else { 8 }; // of words there
-        let lines: Vec<&str> = text.lines().take(rows).collect();
+        let lines: Vec<&str> = text.lines().take(8).collect();
         lines.join("\n")
     };
     std::fs::write(&path, text).unwrap();
@@ -60,18 +60,11 @@ fn train(root: &Path, name: &str, data: &Path, backend: &str) -> Vec<Value> {
 }
 
 #[test]
-fn every_task_trains_and_answers_on_wgpu_as_on_ndarray() {
+fn training_and_answers_on_wgpu_are_those_on_ndarray() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     model(root); // without dropout: the backends draw other masks
-    for name in [
-        "sentiment",
-        "fields",
-        "similarity",
-        "entities",
-        "questions",
-        "continuations",
-    ] {
+    for name in ["sentiment", "questions"] {
         let data = cut(root, name);
         let [cpu, gpu] = ["ndarray", "wgpu"].map(|backend| train(root, name, &data, backend));
         // Three steps and an evaluation at least; a short file is evaluated after each.

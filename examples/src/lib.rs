@@ -18,8 +18,8 @@ pub mod embed;
 pub mod fine_tune;
 pub mod tag;
 
-use bert_core::backend::{Job, run_on};
-use bert_core::config::BackendConfig;
+use bert_core::backend::{Job, run_on_cpu};
+use bert_core::config::Compute;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::Result;
 use bert_core::tell;
@@ -62,12 +62,12 @@ pub fn pack<'a>(
     Ok(sequences)
 }
 
-/// Does a job on the CPU; another [`BackendConfig`] does it on a GPU.
+/// Does a job on the CPU; [`bert_core::backend::run_on`] would do it where a configuration says, on a GPU too.
 ///
 /// # Errors
 /// The job's.
 pub fn on_cpu<J: Job>(job: J) -> Result<J::Output> {
-    run_on(&BackendConfig::default(), job)
+    run_on_cpu(Compute::F32, job)
 }
 
 /// The place of the highest score.

@@ -1,4 +1,4 @@
-"""Writes losses.json, which tests/losses.rs compares with, beside itself.
+"""Writes losses.json, which tests/losses/mod.rs compares with, beside itself.
 
     pip install torch && python generate.py
 
