@@ -1,12 +1,19 @@
-//! The fused kernels against PyTorch.
+//! The fused kernels, and the losses of fine-tuning heads, against PyTorch.
 #![cfg(feature = "ndarray")]
 
 mod golden;
+mod losses;
 
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
+use losses::Check;
 
 const ACTIVATIONS: [&str; 4] = ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"];
+
+const EVERY_CASE: Check = Check {
+    tolerance: 1e-5,
+    most: usize::MAX,
+};
 
 #[test]
 fn hidden_states_attention_heads_and_losses_are_those_of_pytorch() {
@@ -40,4 +47,29 @@ fn twenty_steps_of_adamw_without_bias_correction_follow_google_research_bert() {
 #[test]
 fn twenty_steps_of_lamb_follow_the_paper() {
     golden::training::<Autodiff<NdArray<f32>>>("lamb", [0.0; 2], 1e-5);
+}
+
+#[test]
+fn cross_entropy_of_weighed_and_smoothed_classes_is_that_of_pytorch() {
+    losses::cross_entropy::<Autodiff<NdArray<f32>>>(EVERY_CASE);
+}
+
+#[test]
+fn cross_entropy_of_distributions_is_that_of_pytorch() {
+    losses::soft_targets::<Autodiff<NdArray<f32>>>(EVERY_CASE);
+}
+
+#[test]
+fn cross_entropy_over_the_rows_of_each_group_is_that_of_pytorch() {
+    losses::grouped_cross_entropy::<Autodiff<NdArray<f32>>>(EVERY_CASE);
+}
+
+#[test]
+fn binary_cross_entropy_is_that_of_pytorch() {
+    losses::binary_cross_entropy::<Autodiff<NdArray<f32>>>(EVERY_CASE);
+}
+
+#[test]
+fn squared_error_is_that_of_pytorch() {
+    losses::squared_error::<Autodiff<NdArray<f32>>>(EVERY_CASE);
 }

@@ -1,5 +1,5 @@
-//! The composed operations on the GPU backend against PyTorch. Without a graphics adapter, software Vulkan will do
-//! (Debian: mesa-vulkan-drivers).
+//! The composed operations, and the losses of fine-tuning heads, on the GPU backend against PyTorch. Without a graphics
+//! adapter, software Vulkan will do (Debian: mesa-vulkan-drivers).
 #![cfg(feature = "wgpu")]
 
 mod golden;

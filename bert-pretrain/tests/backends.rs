@@ -45,10 +45,10 @@ fn quickstart(backend: &str, directory: &Path, steps: u32) -> Vec<Value> {
 #[test]
 fn the_quickstart_on_wgpu_stays_with_the_one_on_ndarray() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let steps = 10;
+    let steps = 20;
     let cpu = quickstart("ndarray", directory.path(), steps);
     let gpu = quickstart("wgpu", directory.path(), steps);
-    assert_eq!((cpu.len(), gpu.len()), (11, 11)); // an evaluation at the end
+    assert_eq!((cpu.len(), gpu.len()), (21, 21)); // an evaluation at the end
     for (index, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
         for key in ["loss", "mlm_loss", "nsp_loss"] {
             let (a, b) = (&cpu[key].as_f64(), &gpu[key].as_f64());
@@ -65,6 +65,6 @@ fn the_quickstart_on_wgpu_stays_with_the_one_on_ndarray() {
         }
     }
     let first = cpu[0]["loss"].as_f64();
-    let last = cpu[9]["loss"].as_f64();
+    let last = cpu[19]["loss"].as_f64();
     assert!(last < first, "{last:?} is not below {first:?}");
 }
