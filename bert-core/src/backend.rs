@@ -43,6 +43,17 @@ pub fn run_on_cpu<J: Job>(compute: Compute, job: J) -> Result<J::Output> {
     run_ndarray(compute, job)
 }
 
+/// Calls a function as [`run_on`] does a job: for using again what a job has made on this backend, such as a loaded model.
+///
+/// # Errors
+/// [`Error::Backend`] as [`run_on`]; the function's own otherwise.
+pub fn within<R: Send>(config: &BackendConfig, f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+    match config {
+        BackendConfig::Ndarray { compute } => within_ndarray(*compute, f),
+        BackendConfig::Wgpu { .. } => within_wgpu(f),
+    }
+}
+
 /// Whether jobs can be done on the configured backend: for refusing it before work that comes first. A job that runs
 /// meanwhile is left as it is.
 ///
@@ -81,19 +92,30 @@ fn check_wgpu(_device: WgpuDevice) -> Result<()> {
 fn run_ndarray<J: Job>(compute: Compute, job: J) -> Result<J::Output> {
     use burn_autodiff::Autodiff;
     use burn_ndarray::{NdArray, NdArrayDevice};
+    within_ndarray(compute, || {
+        job.run::<Autodiff<NdArray<f32>>>(NdArrayDevice::Cpu)
+    })
+}
+
+#[cfg(feature = "ndarray")]
+fn within_ndarray<R: Send>(compute: Compute, f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
     crate::ops::ndarray::set_compute(compute)?;
-    let run = || job.run::<Autodiff<NdArray<f32>>>(NdArrayDevice::Cpu);
     if rayon::current_num_threads() > 1 {
         // As one of the threads that share the work: from outside, every operation would wait for two of them to wake.
-        rayon::scope(|_| run())
+        rayon::scope(|_| f())
     } else {
         // The only one, which others may be waiting for too.
-        run()
+        f()
     }
 }
 
 #[cfg(not(feature = "ndarray"))]
 fn run_ndarray<J: Job>(_compute: Compute, _job: J) -> Result<J::Output> {
+    Err(not_built("ndarray"))
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn within_ndarray<R>(_compute: Compute, _f: impl FnOnce() -> Result<R>) -> Result<R> {
     Err(not_built("ndarray"))
 }
 
@@ -103,9 +125,14 @@ fn run_wgpu<J: Job>(configured: WgpuDevice, job: J) -> Result<J::Output> {
     use burn_wgpu::Wgpu;
     let device = wgpu_device(configured);
     probe::<Wgpu>(configured, &device)?;
+    within_wgpu(|| job.run::<Autodiff<Wgpu>>(device))
+}
+
+#[cfg(feature = "wgpu")]
+fn within_wgpu<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     // The runtime panics where the device is lost or its memory ends.
-    let run = std::panic::AssertUnwindSafe(|| job.run::<Autodiff<Wgpu>>(device));
-    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
+    let f = std::panic::AssertUnwindSafe(f);
+    std::panic::catch_unwind(f).unwrap_or_else(|panic| {
         Err(Error::Backend {
             backend: "wgpu",
             problem: format!("the device gave up: {}", panic_message(&*panic)),
@@ -134,6 +161,10 @@ fn probe<B: burn::tensor::backend::Backend>(
     device: &B::Device,
 ) -> Result<()> {
     use std::panic::AssertUnwindSafe;
+    use std::sync::{Mutex, PoisonError};
+    // The hook is the process's.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
@@ -155,6 +186,11 @@ fn probe<B: burn::tensor::backend::Backend>(
 
 #[cfg(not(feature = "wgpu"))]
 fn run_wgpu<J: Job>(_device: WgpuDevice, _job: J) -> Result<J::Output> {
+    Err(not_built("wgpu"))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn within_wgpu<R>(_f: impl FnOnce() -> Result<R>) -> Result<R> {
     Err(not_built("wgpu"))
 }
 

@@ -295,6 +295,21 @@ pub fn say(text: impl Display) -> Result<()> {
     })
 }
 
+/// Refuses to write over what is read.
+///
+/// # Errors
+/// [`Error::Usage`] where both are the same file, by whichever names.
+pub fn check_differ(input: &Path, output: &Path) -> Result<()> {
+    let [input_file, output_file] = [input, output].map(std::fs::canonicalize);
+    match (input_file, output_file) {
+        (Ok(input_file), Ok(output_file)) if input_file == output_file => Err(usage(
+            format!("--output is the input, {}", input.display()),
+            "choose another file",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// An error in what was asked for.
 pub fn usage(problem: impl Into<String>, help: impl Into<String>) -> Error {
     Error::Usage {

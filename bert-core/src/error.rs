@@ -155,6 +155,7 @@ impl Error {
                 std::io::ErrorKind::PermissionDenied => "check the permissions".into(),
                 std::io::ErrorKind::StorageFull => "free some disk space".into(),
                 std::io::ErrorKind::IsADirectory => "name a file in it".into(),
+                std::io::ErrorKind::InvalidData => "check that the file is whole, and its text UTF-8".into(),
                 _ => "check the path, and that its disk is sound".into(),
             }),
             Self::Config { problems, .. } if problems.iter().all(|p| p.key.is_empty()) => {

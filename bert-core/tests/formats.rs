@@ -446,12 +446,14 @@ fn configurations_that_would_give_other_numbers_are_refused_by_name() {
 #[test]
 fn sizes_that_are_not_those_of_the_weights_are_refused_before_a_model_is_made() {
     for (key, size, named) in [
-        ("vocab_size", 1_u64 << 40, "word_embeddings"),
-        ("hidden_size", 12 << 20, "word_embeddings"),
+        ("vocab_size", 1_u64 << 24, "word_embeddings"),
+        ("hidden_size", 12 << 10, "word_embeddings"),
         ("max_position_embeddings", 1 << 20, "position_embeddings"),
         ("type_vocab_size", 1, "token_type_embeddings"),
-        ("intermediate_size", 1 << 20, "intermediate"),
-        ("num_hidden_layers", 1 << 20, "layer.2."),
+        ("intermediate_size", 1 << 17, "intermediate"),
+        ("num_hidden_layers", 1 << 12, "layer.2."),
+        ("vocab_size", 1 << 40, "must be at most"),
+        ("num_hidden_layers", 1 << 20, "must be at most"),
     ] {
         let problem = message(with(key, size.into()).unwrap_err());
         assert!(problem.contains(named), "{key}: {problem}");

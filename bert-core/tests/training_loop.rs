@@ -259,11 +259,11 @@ fn steps_that_are_not_finite_are_passed_over_and_counted() {
     }
     assert_eq!(run(other.path(), SKIP, &mishaps).unwrap().1, weight);
 
-    // Two in a row are too many here.
+    // Three in a row are too many here, two are not.
     let broken = tempfile::tempdir().unwrap();
-    let mishaps = [(3, Mishap::Loss), (4, Mishap::Loss)];
+    let mishaps = [3, 4, 5].map(|step| (step, Mishap::Loss));
     let error = run(broken.path(), SKIP, &mishaps).unwrap_err();
-    assert!(matches!(error, Error::NonFinite { step: 4, .. }), "{error}");
+    assert!(matches!(error, Error::NonFinite { step: 5, .. }), "{error}");
 }
 
 #[test]

@@ -224,7 +224,7 @@ impl PretrainConfig {
             least <= steps,
             "schedule.warmup_steps",
             format!(
-                "warmup_steps (with decay_steps, {least}) must be at most training.steps ({steps})"
+                "with decay_steps, where there are any, must be at most training.steps ({steps}), found {least}"
             ),
         );
         let max_seq_length = self.examples.max_seq_length;

@@ -303,3 +303,34 @@ fn mistakes_are_told_in_one_line_with_exit_code_two() {
     let output = run(root, &["fill-mask", "--model", "nowhere", "[MASK]"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
+
+#[test]
+#[cfg(target_os = "linux")] // macOS has no such names
+fn a_name_that_is_not_utf_8_is_a_name() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::write(root.join("c.json"), CONFIG).unwrap();
+    let name = |bytes: &'static [u8]| OsStr::from_bytes(bytes);
+    std::fs::create_dir(root.join("texts")).unwrap();
+    let documents =
+        (0..20).map(|hens| format!("Some {hens} hens laid well.\nThe rain came late.\n\n"));
+    let sentences: String = documents.collect();
+    std::fs::write(root.join("texts").join(name(b"caf\xe9.txt")), sentences).unwrap();
+    let corpus = r#"corpus={"type": "text", "paths": ["texts"]}"#;
+    let vocabulary = "tokenizer.vocab_size=60";
+    let output = run(
+        root,
+        &["prepare", "c.json", "--set", corpus, "--set", vocabulary],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bert-pretrain"));
+    program
+        .args(["sample-data", "--json"])
+        .arg(name(b"caf\xe9"));
+    let output = program.current_dir(root).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(root.join(name(b"caf\xe9")).is_dir());
+}

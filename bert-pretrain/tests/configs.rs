@@ -1,5 +1,8 @@
 //! The shipped configurations, what is refused, and whether `configs/README.md` tells the truth.
 
+#[path = "../../bert-core/tests/documented/mod.rs"]
+mod documented;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -322,72 +325,24 @@ fn forms() -> Vec<Value> {
         .collect()
 }
 
-fn leaves(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
-    let Value::Object(object) = value else {
-        found.push((path.to_string(), value.clone()));
-        return;
-    };
-    for (key, value) in object {
-        let path = if path.is_empty() {
-            key.clone()
-        } else {
-            format!("{path}.{key}")
-        };
-        leaves(&path, value, found);
-    }
-}
-
-/// Each row of the README's tables: key and default.
-fn documented() -> Vec<(String, String)> {
+fn chapter() -> String {
     let readme = std::fs::read_to_string(at_root().join("README.md")).expect("readable");
     let pre_training = readme.split("# Pre-training").nth(1).expect("the chapter");
-    let chapter = pre_training.split("\n# ").next().expect("its text");
-    let rows = chapter.lines().filter(|line| line.starts_with("| `"));
-    rows.map(|row| {
-        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        assert_eq!(cells.len(), 5, "{row}");
-        (cells[0].trim_matches('`').to_string(), cells[1].to_string())
-    })
-    .collect()
+    pre_training.split("\n# ").next().expect("its text").into()
 }
 
 #[test]
 fn the_readme_names_every_key_and_no_other() {
-    let mut real: Vec<(String, Value)> = Vec::new();
-    for form in forms() {
-        leaves("", &form, &mut real);
-    }
-    let mut real: BTreeSet<String> = real.into_iter().map(|(key, _)| key).collect();
+    let real = documented::leaves(&forms()).into_iter();
+    let mut real: BTreeSet<String> = real.map(|(key, _)| key).collect();
     // These are written only where they are given; the keys of a file stand in place of its own.
     for key in ["config", "vocab_size", "classifier_dropout"] {
         real.insert(format!("model.{key}"));
     }
-    let documented: BTreeSet<String> = documented().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(documented, real);
+    assert_eq!(documented::keys(&chapter()), real);
 }
 
 #[test]
 fn the_readme_tells_the_defaults() {
-    let mut real: Vec<(String, Value)> = Vec::new();
-    for form in forms() {
-        leaves("", &form, &mut real);
-    }
-    let mut checked = 0;
-    for (key, cell) in documented() {
-        // A default in italics is described, not written.
-        let Some(text) = cell
-            .strip_prefix('`')
-            .and_then(|cell| cell.split('`').next())
-        else {
-            assert!(cell.starts_with('*'), "{key}: {cell}");
-            continue;
-        };
-        let default: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("{key}: {text}"));
-        let same = real
-            .iter()
-            .any(|(real, value)| *real == key && *value == default);
-        assert!(same, "the default of {key} is not {text}");
-        checked += 1;
-    }
-    assert!(checked > 35, "{checked} defaults only");
+    documented::assert_defaults(&chapter(), &forms());
 }

@@ -70,9 +70,10 @@ pub fn on_cpu<J: Job>(job: J) -> Result<J::Output> {
     run_on_cpu(Compute::F32, job)
 }
 
-/// The place of the highest score.
+/// The place of the highest score, the first of equal ones.
 pub fn argmax(scores: &[f32]) -> usize {
     let numbered = scores.iter().enumerate();
-    let best = numbered.max_by(|(_, a), (_, b)| a.total_cmp(b));
+    // Of equal ones `max_by` takes the last that it meets.
+    let best = numbered.rev().max_by(|(_, a), (_, b)| a.total_cmp(b));
     best.map_or(0, |(index, _)| index)
 }

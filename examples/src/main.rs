@@ -8,7 +8,10 @@ use bert_core::error::Result;
 bert_core::use_jemalloc!();
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = std::env::args_os().skip(1);
+    let arguments: Vec<String> = arguments
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
     end(run(&arguments))
 }
 

@@ -60,6 +60,11 @@ const ACTIVATIONS: [(&str, HiddenActivation); 4] = [
     ("relu", HiddenActivation::Relu),
 ];
 
+/// Far beyond any BERT, and small enough that what is computed from sizes does not overflow.
+const MOST_ROWS: usize = 1 << 24;
+const MOST_COLUMNS: usize = 1 << 17;
+const MOST_LAYERS: usize = 1 << 12;
+
 impl FromSection for BertConfig {
     fn from_section(section: &mut Section) -> Self {
         let (hidden_size, sound) = section.sound(|section| section.required("hidden_size"));
@@ -85,6 +90,20 @@ impl FromSection for BertConfig {
             ("num_attention_heads", config.num_attention_heads),
         ] {
             section.check(value > 0, key, "must be at least 1");
+        }
+        for (key, value, most) in [
+            ("vocab_size", config.vocab_size, MOST_ROWS),
+            ("hidden_size", config.hidden_size, MOST_COLUMNS),
+            ("num_hidden_layers", config.num_hidden_layers, MOST_LAYERS),
+            ("intermediate_size", config.intermediate_size, MOST_COLUMNS),
+            (
+                "max_position_embeddings",
+                config.max_position_embeddings,
+                MOST_ROWS,
+            ),
+            ("type_vocab_size", config.type_vocab_size, MOST_ROWS),
+        ] {
+            section.check(value <= most, key, format!("must be at most {most}"));
         }
         let heads = config.num_attention_heads.max(1);
         section.check(

@@ -92,7 +92,7 @@ fn apply_override(value: &mut Value, text: &str) -> std::result::Result<(), Conf
     let mut place = value;
     for key in path.split('.') {
         if key.is_empty() {
-            return Err(problem(path, "has an empty part"));
+            return Err(problem(text, "a key has an empty part"));
         }
         if place.is_null() {
             *place = Value::Object(Map::new());

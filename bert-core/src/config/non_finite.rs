@@ -13,7 +13,7 @@ pub enum NonFinite {
     Stop,
     /// It passes the step over, weights and moments as they were, and counts it.
     Skip {
-        /// It stops after so many steps in a row: then it is the model that is broken, not a batch.
+        /// So many steps in a row are passed over; at the next it stops: it is the model that is broken, not a batch.
         most_in_a_row: u64,
     },
 }

@@ -323,10 +323,19 @@ macro_rules! from_value {
     };
 }
 
+/// A whole number, also as `1e3`.
+fn whole(value: &Value) -> Option<u64> {
+    /// To here every whole number has a float of its own.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let of_float =
+        |value: f64| (value.fract() == 0.0 && (0.0..MOST).contains(&value)).then_some(value as u64);
+    value.as_u64().or_else(|| of_float(value.as_f64()?))
+}
+
 from_value!(bool, "true or false", false, Value::as_bool);
-from_value!(u64, "a whole number of at least 0", 1, Value::as_u64);
+from_value!(u64, "a whole number of at least 0", 1, whole);
 from_value!(usize, "a whole number of at least 0", 1, |value| {
-    value.as_u64().and_then(|value| usize::try_from(value).ok())
+    whole(value).and_then(|value| usize::try_from(value).ok())
 });
 from_value!(f64, "a number", 0.5, Value::as_f64);
 from_value!(String, "a string", String::new(), |value| {

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 pub use checksums::{FILE as CHECKSUMS, damage, fingerprint, write_checksums};
 pub use lines::{Lines, content};
 pub use lock::Lock;
-pub use open::{extension, open, peek};
+pub use open::{extension, is_packed, open, peek, unpacked};
 
 /// How the names of what is not whole yet end.
 const TEMPORARY: &str = ".tmp";
@@ -64,9 +64,10 @@ pub fn write_atomically_with(
         let is_a_directory = std::io::Error::from(std::io::ErrorKind::IsADirectory);
         return Err(Error::io("write", path)(is_a_directory));
     }
-    let parent = parent_of(path);
+    let target = &followed(path);
+    let parent = parent_of(target);
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-    let temporary = temporary_beside(path);
+    let temporary = temporary_beside(target);
     let fill = || {
         let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
         let mut file = BufWriter::with_capacity(1 << 20, file);
@@ -74,7 +75,7 @@ pub fn write_atomically_with(
         let file = file.into_inner().map_err(|error| error.into_error());
         file.and_then(|file| file.sync_all())
             .map_err(Error::io("write", path))?;
-        fs::rename(&temporary, path).map_err(Error::io("rename", &temporary))
+        fs::rename(&temporary, target).map_err(Error::io("rename", &temporary))
     };
     if let Err(error) = fill() {
         let _ = fs::remove_file(&temporary);
@@ -82,6 +83,11 @@ pub fn write_atomically_with(
     }
     sync_directory(parent);
     Ok(())
+}
+
+/// Where symbolic links lead: what they name is replaced, not they.
+fn followed(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Fills a directory under a temporary name beside its target, flushes its files to disk, then renames it into place,
@@ -93,6 +99,7 @@ pub fn write_directory_atomically(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
+    let path = &followed(path);
     let parent = parent_of(path);
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let temporary = temporary_beside(path);
@@ -267,6 +274,28 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(names(&path), ["two"]);
         assert_eq!(names(root.path()), ["d"]);
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_replaced_and_the_link_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(at(to), at(name)).unwrap();
+        fs::create_dir(at("there")).unwrap();
+        fs::write(at("there/file"), "old").unwrap();
+        fs::create_dir(at("there/directory")).unwrap();
+        link("there/file", "file");
+        link("there/directory", "directory");
+        write_atomically(&at("file"), b"new").unwrap();
+        write_directory_atomically(&at("directory"), |directory| {
+            write_atomically(&directory.join("in"), b"new")
+        })
+        .unwrap();
+        assert_eq!(fs::read(at("there/file")).unwrap(), b"new");
+        assert_eq!(fs::read(at("there/directory/in")).unwrap(), b"new");
+        assert!(at("file").is_symlink() && at("directory").is_symlink());
+        assert_eq!(names(root.path()), ["directory", "file", "there"]);
+        assert_eq!(names(&at("there")), ["directory", "file"]);
     }
 
     #[test]

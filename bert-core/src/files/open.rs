@@ -4,14 +4,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A file's content after any UTF-8 byte-order mark, unpacked where its name ends in `.gz`; `-` is
-/// standard input.
+/// A file's content after any UTF-8 byte-order mark, [unpacked]; `-` is standard input.
 ///
 /// # Errors
 ///
@@ -26,11 +25,42 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
         let source = io::Error::from(io::ErrorKind::IsADirectory);
         return Err(Error::io("open", path)(source));
     }
-    let file = BufReader::new(file);
-    if is_gzip(path) {
-        after_mark(path, BufReader::new(MultiGzDecoder::new(file)))
-    } else {
-        after_mark(path, file)
+    after_mark(path, BufReader::new(unpacked(path, file)?))
+}
+
+/// What a file's bytes hold, where its name ends in `.gz` or `.zst`; the bytes themselves otherwise.
+///
+/// # Errors
+///
+/// [`Error::Io`] where there is no memory for unpacking.
+pub fn unpacked(path: &Path, bytes: impl Read + Send + 'static) -> Result<Box<dyn Read + Send>> {
+    Ok(match Packing::of(path) {
+        None => Box::new(bytes),
+        Some(Packing::Gzip) => Box::new(MultiGzDecoder::new(bytes)),
+        Some(Packing::Zstd) => {
+            Box::new(zstd::stream::read::Decoder::new(bytes).map_err(Error::io("unpack", path))?)
+        }
+    })
+}
+
+/// Whether a file's name says that it is packed.
+pub fn is_packed(path: &Path) -> bool {
+    Packing::of(path).is_some()
+}
+
+/// How files are packed.
+enum Packing {
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    fn of(path: &Path) -> Option<Self> {
+        match last_extension(path).as_str() {
+            "gz" => Some(Self::Gzip),
+            "zst" => Some(Self::Zstd),
+            _ => None,
+        }
     }
 }
 
@@ -50,17 +80,13 @@ pub fn peek(
     Ok((start.clone(), Box::new(Cursor::new(start).chain(input))))
 }
 
-/// The extension in lower case; of `x.csv.gz` it is `csv`. Empty where there is none.
+/// The extension in lower case; of `x.csv.gz` and `x.csv.zst` it is `csv`. Empty where there is none.
 pub fn extension(path: &Path) -> String {
-    if is_gzip(path) {
+    if is_packed(path) {
         last_extension(&path.with_extension(""))
     } else {
         last_extension(path)
     }
-}
-
-fn is_gzip(path: &Path) -> bool {
-    last_extension(path) == "gz"
 }
 
 fn last_extension(path: &Path) -> String {
@@ -121,17 +147,26 @@ mod tests {
     }
 
     #[test]
-    fn all_members_of_a_gzip_file_are_read() {
+    fn all_parts_of_a_packed_file_are_read() {
         let both = [gzip(b"one\n"), gzip(b"two\n")].concat();
         assert_eq!(content("a.TXT.GZ", &both), "one\ntwo\n");
+        let both = [b"one\n", b"two\n"].map(|part| zstd::encode_all(&part[..], 1).unwrap());
+        assert_eq!(content("a.txt.Zst", &both.concat()), "one\ntwo\n");
     }
 
     #[test]
-    fn a_missing_file_a_directory_and_a_false_gzip_are_io_errors() {
+    fn a_missing_file_a_directory_and_a_falsely_packed_one_are_io_errors() {
         let dir = tempfile::tempdir().unwrap();
         let false_gzip = dir.path().join("a.gz");
         fs::write(&false_gzip, "plain text").unwrap();
-        for path in [&dir.path().join("missing"), dir.path(), &false_gzip] {
+        let false_zstd = dir.path().join("a.zst");
+        fs::write(&false_zstd, "plain text").unwrap();
+        for path in [
+            &dir.path().join("missing"),
+            dir.path(),
+            &false_gzip,
+            &false_zstd,
+        ] {
             let error = open(path).err().unwrap();
             assert!(matches!(error, Error::Io { .. }), "{error}");
             assert!(error.to_string().contains(path.to_str().unwrap()));
@@ -139,10 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn the_extension_is_looked_for_before_gz() {
+    fn the_extension_is_looked_for_before_that_of_packing() {
         for (name, wanted) in [
             ("d/a.JSONL", "jsonl"),
             ("a.b.csv.gz", "csv"),
+            ("a.csv.zst", "csv"),
             ("a.gz", ""),
             ("a", ""),
             ("-", ""),

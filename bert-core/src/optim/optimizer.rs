@@ -106,16 +106,16 @@ impl<B: BertAutodiffBackend> BertOptimizer<B> {
         let state = self.lock();
         let mut list = Vec::with_capacity(2 * state.moments.len());
         for (path, moments) in &state.moments {
-            for (name, moment) in [("first", &moments.first), ("second", &moments.second)] {
-                let flat = tensor(flatten::<B::InnerBackend>(moment.clone()));
-                list.push((format!("{name}.{path}"), flat));
+            let [first, second] = [&moments.first, &moments.second]
+                .map(|moment| tensor(flatten::<B::InnerBackend>(moment.clone())));
+            if let Some(steps) = state.before.get(path) {
+                let steps = TensorData::from([*steps as f64]);
+                let steps = steps.convert::<B::FloatElem>();
+                let steps = Tensor::from_data(steps, &first.device());
+                list.push((format!("before.{path}"), steps));
             }
-        }
-        for (path, steps) in &state.before {
-            let steps = TensorData::from([*steps as f64]);
-            let steps = steps.convert::<B::FloatElem>();
-            let steps = Tensor::from_data(steps, &Default::default());
-            list.push((format!("before.{path}"), steps));
+            list.push((format!("first.{path}"), first));
+            list.push((format!("second.{path}"), second));
         }
         list
     }

@@ -10,7 +10,7 @@ use tokenizers::AddedToken;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 
-use super::failed;
+use super::{LONGEST_CUT_WORD, failed};
 use crate::error::Result;
 
 /// Beyond this a word is `[UNK]` in any model there is, and finding its pieces takes time that grows with the square.
@@ -195,7 +195,7 @@ impl TokenizerJson {
     pub(super) fn into_parts(mut self) -> Result<Parts> {
         let model = self.model.content;
         let vocabulary = model.vocab;
-        let longest = model.max_input_chars_per_word.unwrap_or(100);
+        let longest = model.max_input_chars_per_word.unwrap_or(LONGEST_CUT_WORD);
         let wordpiece = WordPiece::builder()
             .vocab(vocabulary.clone().into_iter().collect::<AHashMap<_, _>>())
             .unk_token("[UNK]".to_string())

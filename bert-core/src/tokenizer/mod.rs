@@ -21,6 +21,9 @@ use cut::{Cutter, longest_first};
 
 pub use counts::WordCounts;
 
+/// A word of more characters is `[UNK]`, never cut, where a tokenizer does not say otherwise.
+const LONGEST_CUT_WORD: usize = 100;
+
 /// The ids of the five special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpecialTokens {

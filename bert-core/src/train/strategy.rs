@@ -322,7 +322,7 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
         let saved = saved.ok();
         self.position.skipped_in_a_row += 1;
         if let NonFinite::Skip { most_in_a_row } = self.strategy.config.non_finite
-            && self.position.skipped_in_a_row < most_in_a_row
+            && self.position.skipped_in_a_row <= most_in_a_row
         {
             self.position.skipped += 1;
             log::warn!("step {step} is passed over: its {what} is not finite");

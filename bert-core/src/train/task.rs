@@ -1,8 +1,9 @@
 //! What a task gives the training loop.
 
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::module::AutodiffModule;
@@ -123,7 +124,7 @@ impl<B: Backend, T: Send + 'static> DataLoader<B, T> for BatchLoader<T> {
             }
         });
         Box::new(Ahead {
-            receiver: receiver.into_iter(),
+            receiver,
             maker: Some(maker),
             done: 0,
             items: self.items,
@@ -151,7 +152,7 @@ impl<B: Backend, T: Send + 'static> DataLoader<B, T> for BatchLoader<T> {
 }
 
 struct Ahead<T> {
-    receiver: std::sync::mpsc::IntoIter<T>,
+    receiver: Receiver<T>,
     maker: Option<JoinHandle<()>>,
     done: usize,
     items: usize,
@@ -162,7 +163,7 @@ impl<T> Iterator for Ahead<T> {
 
     fn next(&mut self) -> Option<T> {
         self.done += 1;
-        let next = self.receiver.next();
+        let next = receive(&self.receiver);
         if next.is_none()
             && let Some(Err(panic)) = self.maker.take().map(JoinHandle::join)
         {
@@ -173,8 +174,64 @@ impl<T> Iterator for Ahead<T> {
     }
 }
 
+/// The next of a channel, `None` at its end. A thread of rayon's pool does the pool's work while it waits: it may be the work
+/// that it waits for, and with as many trainings at once as the pool has threads nobody else would do it.
+fn receive<T>(receiver: &Receiver<T>) -> Option<T> {
+    /// Without work to do, how long to wait before looking for some again.
+    const PAUSE: Duration = Duration::from_millis(1);
+    loop {
+        match receiver.try_recv() {
+            Ok(next) => return Some(next),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        match rayon::yield_now() {
+            None => return receiver.recv().ok(), // not a thread of the pool
+            Some(rayon::Yield::Executed) => {}
+            Some(rayon::Yield::Idle) => match receiver.recv_timeout(PAUSE) {
+                Ok(next) => return Some(next),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            },
+        }
+    }
+}
+
 impl<T> DataLoaderIterator<T> for Ahead<T> {
     fn progress(&self) -> Progress {
         Progress::new(self.done.min(self.items), self.items)
+    }
+}
+
+#[cfg(all(test, feature = "ndarray"))]
+mod tests {
+    use burn_ndarray::NdArray;
+    use rayon::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn threads_that_all_wait_for_batches_make_them() {
+        let (done, all) = sync_channel(1);
+        std::thread::spawn(move || {
+            let trainings = 2 * rayon::current_num_threads();
+            let sum = |training: usize| -> usize {
+                let loader = BatchLoader::new(3, move || {
+                    let batch = move |batch: usize| -> usize {
+                        let numbers = (0..1000_usize).into_par_iter().with_max_len(1);
+                        numbers.map(|number| number + batch + training).sum()
+                    };
+                    Box::new((0..3).map(batch))
+                });
+                DataLoader::<NdArray, usize>::iter(&loader).sum()
+            };
+            let trainings = (0..trainings).into_par_iter().with_max_len(1);
+            let sums: Vec<usize> = trainings.map(sum).collect();
+            done.send(sums).unwrap();
+        });
+        let sums = all.recv_timeout(Duration::from_secs(60)).unwrap();
+        for (training, sum) in sums.into_iter().enumerate() {
+            assert_eq!(sum, 3 * 499_500 + 3 * 1000 + 3 * 1000 * training);
+        }
     }
 }

@@ -155,6 +155,13 @@ pub fn save_model<B: Backend, M: Module<B>>(
 /// there are no weights of those sizes.
 pub fn read_config(directory: &Path) -> Result<BertConfig> {
     let path = directory.join("config.json");
+    if path.is_file() && directory.join("metrics.jsonl").is_file() {
+        let model = directory.join("model");
+        return Err(Error::Usage {
+            problem: format!("{} is the directory of a run", directory.display()),
+            help: format!("name its model: {} or its best/", model.display()),
+        });
+    }
     if !path.is_file() {
         let help = match directory.join("bert_config.json").is_file() {
             true => {

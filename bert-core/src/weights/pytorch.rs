@@ -21,7 +21,7 @@ type Spans = HashMap<String, [u64; 2]>;
 /// [`Error::Io`], or [`Error::Weights`] where the file is not whole or describes more than tensors.
 pub(super) fn tensors_of(file: &Arc<DataFile>) -> Result<Vec<(String, StoredTensor)>> {
     let mut start = [0; 4];
-    let is_zip = file.at(0)?.read_exact(&mut start).is_ok() && start == *b"PK\x03\x04";
+    let is_zip = file.at(0).read_exact(&mut start).is_ok() && start == *b"PK\x03\x04";
     let (pickle, spans) = if is_zip { zipped(file)? } else { plain(file)? };
     let broken = |problem: String| file.error(format!("not a whole PyTorch file: {problem}"));
     let views = pickle.tensors().map_err(broken)?;
@@ -65,7 +65,7 @@ fn element(storage: &Storage) -> Result<Element, String> {
 fn zipped(file: &Arc<DataFile>) -> Result<(Pickle, Spans)> {
     let broken = |problem: String| file.error(format!("not a whole PyTorch file: {problem}"));
     let broken_zip = |error: zip::result::ZipError| broken(error.to_string());
-    let mut archive = ZipArchive::new(BufReader::new(file.at(0)?)).map_err(broken_zip)?;
+    let mut archive = ZipArchive::new(BufReader::new(file.at(0))).map_err(broken_zip)?;
     let (mut pickle, mut spans) = (None, Spans::new());
     for index in 0..archive.len() {
         let mut entry = archive.by_index_raw(index).map_err(broken_zip)?;
@@ -107,7 +107,7 @@ fn plain(file: &Arc<DataFile>) -> Result<(Pickle, Spans)> {
     let broken = |problem: String| file.error(format!("not a whole PyTorch file: {problem}"));
     let mut position = 0;
     let mut run = || -> Result<Pickle> {
-        let pickle = Pickle::run(BufReader::new(file.at(position)?)).map_err(broken)?;
+        let pickle = Pickle::run(BufReader::new(file.at(position))).map_err(broken)?;
         position += pickle.length;
         Ok(pickle)
     };
@@ -125,7 +125,7 @@ fn plain(file: &Arc<DataFile>) -> Result<(Pickle, Spans)> {
             return Err(broken(format!("storage {key} belongs to no tensor")));
         };
         let mut elements = [0; 8];
-        let read = file.at(position)?.read_exact(&mut elements);
+        let read = file.at(position).read_exact(&mut elements);
         read.map_err(|_| broken(format!("storage {key} is missing")))?;
         let elements = u64::from_le_bytes(elements);
         if elements != storage.elements {

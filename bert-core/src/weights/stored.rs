@@ -1,7 +1,8 @@
 //! Tensors where they lie in files, and reading their values.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,15 +39,42 @@ impl DataFile {
     }
 
     /// The file from a position on.
-    pub(super) fn at(&self, position: u64) -> Result<impl Read + Seek + '_> {
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(position))
-            .map_err(Error::io("read", &self.path))?;
-        Ok(file)
+    pub(super) fn at(&self, position: u64) -> Reader<'_> {
+        Reader {
+            file: self,
+            position,
+        }
     }
 
     pub(super) fn error(&self, problem: impl Into<String>) -> Error {
         weights_error(&self.path, problem)
+    }
+}
+
+/// Reads a file from a position of its own: several may read the same file at once.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    file: &'a DataFile,
+    position: u64,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.file.read_at(buffer, self.position)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Reader<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.file.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = to.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.position)
     }
 }
 
@@ -91,7 +119,7 @@ impl StoredTensor {
     /// A tensor in row-major order, or with strides.
     ///
     /// # Errors
-    /// A message where it reaches beyond `end`, the end of its storage, or visits an element twice.
+    /// A message where it reaches beyond `end`, the end of its storage, or has more elements than it spans there.
     pub(super) fn new(
         file: &Arc<DataFile>,
         [offset, end]: [u64; 2],
@@ -105,7 +133,9 @@ impl StoredTensor {
             let axes = shape.iter().zip(strides.iter().zip(&row_major));
             axes.clone().any(|(size, (a, b))| *size > 1 && a != b)
         });
-        let elements: usize = shape.iter().product();
+        // No product of those that come before a zero overflows.
+        let is_empty = shape.contains(&0);
+        let elements: usize = if is_empty { 0 } else { shape.iter().product() };
         let mut extent = 1_usize;
         for (size, stride) in shape.iter().zip(strides.as_ref().unwrap_or(&row_major)) {
             let reach = size.saturating_sub(1).checked_mul(*stride);
@@ -113,7 +143,7 @@ impl StoredTensor {
                 .and_then(|reach| extent.checked_add(reach))
                 .ok_or("its strides overflow")?;
         }
-        if elements == 0 {
+        if is_empty {
             extent = 0;
         }
         if extent < elements {
@@ -165,7 +195,7 @@ impl StoredTensor {
 
     /// The elements as they lie in the file.
     fn read_span(&self, name: &str) -> Result<Vec<f32>> {
-        let mut reader = self.file.at(self.offset)?;
+        let mut reader = self.file.at(self.offset);
         let fail = Error::io("read", &self.file.path);
         let mut values = vec![0.0_f32; self.extent];
         let convert: fn([u8; 2]) -> f32 = match self.element {

@@ -24,7 +24,7 @@ use super::sources::{RawDocument, Reading, each_document, files};
 use crate::config::{CorpusConfig, PretrainConfig, TokenizerConfig};
 
 /// Changes whenever prepared corpora of before cannot be read any more.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Text handed to the workers at a time.
 const BLOCK_BYTES: usize = 8 << 20;
 /// Memory for the counts of distinct words, beyond which the rarest are forgotten: some six million words.
@@ -188,7 +188,6 @@ pub fn prepare(settings: Settings<'_>) -> Result<Prepared> {
         source_key(&settings)?,
         tokenizer.fingerprint(),
         settings.valid_fraction,
-        settings.seed,
     ]);
     let directory = settings.cache_dir.join(format!("corpus-{}", hash(&key)));
     let from_cache = cached(&directory, |directory| {
@@ -277,13 +276,12 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
     )
 }
 
-/// Decided by the document's own text, so that no copy of a held-out document is trained on.
+/// Decided by the document's own text, so that no copy of a held-out document is trained on, and in no other way: runs
+/// with different seeds hold out the same, and no run is evaluated on what another was trained on.
 fn is_held_out(text: u128, settings: &Settings<'_>) -> bool {
-    let mixed = bert_core::data::random::derive(
-        settings.seed,
-        "valid",
-        &[text as u64, (text >> 64) as u64],
-    );
+    /// The default seed, which older runs drew by.
+    const SEED: u64 = 1;
+    let mixed = bert_core::data::random::derive(SEED, "valid", &[text as u64, (text >> 64) as u64]);
     ((mixed >> 11) as f64) < settings.valid_fraction * (1_u64 << 53) as f64
 }
 
@@ -305,15 +303,18 @@ fn check_enough(
         "the corpus is a single document, and examples.pairs \"nsp\" takes random sentences from another".to_string()
     } else {
         format!(
-            "only {train} documents are left to train on and {valid} are held out; each needs {least}"
+            "of {} documents {train} are left to train on and {valid} are held out; of each there must be {least}",
+            train + valid
         )
     };
-    Err(Error::Usage {
-        problem,
-        help: "add documents, end them at blank lines (corpus.documents \"blank_line\"), change examples.valid_fraction, \
-               or set examples.pairs to \"sop\" or \"none\""
-            .into(),
-    })
+    let mut help = String::from(
+        "add documents, end them at blank lines (corpus.documents \"blank_line\"), change examples.valid_fraction (0 holds \
+         out none)",
+    );
+    if settings.needs_two_documents {
+        help += ", or set examples.pairs to \"sop\" or \"none\"";
+    }
+    Err(Error::Usage { problem, help })
 }
 
 fn empty_corpus(bad_lines: u64) -> Error {
@@ -362,7 +363,8 @@ fn blocks(
         let reader = scope.spawn(move || {
             let (mut block, mut bytes) = (Vec::new(), 0);
             each_document(settings.corpus, settings.seed, reading, |document| {
-                bytes += document.iter().map(String::len).sum::<usize>();
+                // A document takes room for itself too, even without text.
+                bytes += size_of::<RawDocument>() + document.iter().map(String::len).sum::<usize>();
                 block.push(document);
                 if bytes < BLOCK_BYTES {
                     return true;
@@ -400,11 +402,12 @@ fn source_key(settings: &Settings<'_>) -> Result<serde_json::Value> {
                 let since = modified
                     .duration_since(std::time::UNIX_EPOCH)
                     .unwrap_or_default();
-                entries.push(json!([file, metadata.len(), since.as_nanos().to_string()]));
+                let name = file.to_string_lossy();
+                entries.push(json!([name, metadata.len(), since.as_nanos().to_string()]));
             }
         }
     }
-    Ok(json!([settings.corpus, settings.seed, entries]))
+    Ok(json!([settings.corpus, entries]))
 }
 
 fn hash(key: &serde_json::Value) -> String {

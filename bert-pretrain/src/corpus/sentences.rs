@@ -19,15 +19,22 @@ pub(super) fn split(text: &str, sentences: Sentences) -> Vec<String> {
     match sentences {
         Sentences::Lines => text.lines().filter_map(keep).collect(),
         Sentences::Split => {
-            // A line end inside running text is a space; UAX #29 would end a sentence at it.
-            let running = text.replace(['\n', '\r'], " ");
-            let pieces = cut_after_long_runs(&running).into_iter();
-            pieces
-                .flat_map(UnicodeSegmentation::split_sentence_bounds)
-                .filter_map(keep)
-                .collect()
+            let mut sentences = Vec::new();
+            for paragraph in paragraphs(text) {
+                let pieces = cut_after_long_runs(&paragraph).into_iter();
+                let cut = pieces.flat_map(UnicodeSegmentation::split_sentence_bounds);
+                sentences.extend(cut.filter_map(keep));
+            }
+            sentences
         }
     }
+}
+
+/// Runs of lines between blank ones. A line end inside one is a space; UAX #29 would end a sentence at it.
+fn paragraphs(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let runs = lines.split(|line| line.trim().is_empty());
+    runs.map(|run| run.join(" ").replace('\r', " ")).collect()
 }
 
 /// The text in pieces, none of which has more than [`MOST_AFTER_FULL_STOP`] signs between a full stop and what follows.
@@ -110,7 +117,25 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_without_end_separate_sentences_and_leave_nothing() {
+    fn a_line_end_is_a_space_and_a_blank_line_ends_a_sentence() {
+        for end in ["\n", "\r\n"] {
+            let text = [
+                "",
+                "Geography",
+                "",
+                "The town lies",
+                "by the sea",
+                " ",
+                "It is old",
+            ]
+            .join(end);
+            let sentences = split(&text, Sentences::Split);
+            assert_eq!(
+                sentences,
+                ["Geography", "The town lies by the sea", "It is old"]
+            );
+        }
+        assert_eq!(split("One\rtwo", Sentences::Split), ["One two"]);
         let text = format!("One.{}Two.", "\n \n".repeat(3000));
         assert_eq!(split(&text, Sentences::Split), ["One.", "Two."]);
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bert_core::config::BadRows;
 use bert_core::error::{Error, Result};
+use bert_core::files::unpacked;
 
 use super::row::text_of_row;
 use super::sentences::split;
@@ -42,7 +43,12 @@ pub(super) fn files(paths: &[String]) -> Result<Vec<PathBuf>> {
         if Path::new(path).exists() {
             add(Path::new(path), &mut files)?;
         } else {
-            let matches = glob::glob(path)
+            // As in a shell, what is hidden must be named.
+            let options = glob::MatchOptions {
+                require_literal_leading_dot: true,
+                ..Default::default()
+            };
+            let matches = glob::glob_with(path, options)
                 .map_err(|error| nothing(path, &format!("is no pattern ({error})")))?;
             for found in matches {
                 let found = found.map_err(|error| {
@@ -229,14 +235,7 @@ impl Lines {
             file,
             reading: reading.clone(),
         };
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let plain: Box<dyn Read> = match extension {
-            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(counted)),
-            Some("zst") => Box::new(
-                zstd::stream::read::Decoder::new(counted).map_err(Error::io("read", path))?,
-            ),
-            _ => Box::new(counted),
-        };
+        let plain = unpacked(path, counted)?;
         Ok(Self {
             path: path.to_path_buf(),
             reader: Box::new(BufReader::with_capacity(1 << 18, plain)),
@@ -314,7 +313,12 @@ impl Lines {
     }
 
     fn unreadable(&self, error: &std::io::Error) -> Error {
-        self.error(format!("cannot be read or decompressed ({error})"))
+        Error::Data {
+            path: self.path.clone(),
+            line: Some(self.number),
+            problem: format!("from here the file cannot be read or unpacked ({error})"),
+            help: "bring or pack the file again, or leave it out of corpus.paths".into(),
+        }
     }
 
     fn error(&self, problem: String) -> Error {

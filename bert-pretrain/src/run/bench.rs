@@ -1,5 +1,6 @@
 //! `bench`: how fast this machine and backend train and infer.
 
+mod figures;
 mod job;
 mod work;
 
@@ -12,10 +13,11 @@ use bert_core::data::random::generator;
 use bert_core::error::{Error, Result};
 use bert_core::train::{TaskBatch, check_memory};
 use rand::Rng;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::examples::{Example, Origin};
 use crate::task::PretrainingBatch;
+use figures::Figures;
 use job::BenchJob;
 use work::Work;
 
@@ -101,59 +103,13 @@ pub(super) fn bench(
     };
     let work = Work::of(&config, &job.batches);
     let times = run_on(backend, job)?;
-    let per_second = |milliseconds: f64| tokens as f64 / milliseconds * 1e3;
-    let gflops = |operations: f64, milliseconds: f64| operations / milliseconds / 1e6;
-    let (infer, train) = (
-        gflops(work.infer, times.infer),
-        gflops(work.train, times.train),
-    );
-    let value = json!({
-        "tokens": tokens,
-        "infer_ms": times.infer,
-        "train_ms": times.train,
-        "forward_ms": times.forward,
-        "backward_ms": times.backward,
-        "optimizer_ms": times.optimizer,
-        "embedding_ms": times.embedding,
-        "attention_ms": times.attention,
-        "feed_forward_ms": times.feed_forward,
-        "head_ms": times.head,
-        "infer_tokens_per_second": per_second(times.infer),
-        "train_tokens_per_second": per_second(times.train),
-        "infer_gflops": infer,
-        "train_gflops": train,
-        "product_gflops": times.product_gflops,
-        "infer_fraction": infer / times.product_gflops,
-        "train_fraction": train / times.product_gflops,
-    });
-    print(json, &value, || {
-        let line = |name: &str, milliseconds: f64| format!("{name:<16}{milliseconds:>10.1} ms");
-        let whole = |name, milliseconds, gflops| {
-            format!(
-                "{}{:>12.0} tokens/s{gflops:>10.0} GFLOPS, {:.0} % of a product's",
-                line(name, milliseconds),
-                per_second(milliseconds),
-                100.0 * gflops / times.product_gflops
-            )
-        };
-        [
-            format!(
-                "{tokens} tokens, medians of {iters}; one large product: {:.0} GFLOPS",
-                times.product_gflops
-            ),
-            whole("infer", times.infer, infer),
-            whole("train", times.train, train),
-            line("  forward", times.forward),
-            line("  backward", times.backward),
-            line("  optimizer", times.optimizer),
-            "each part alone, forward and backward:".into(),
-            line("  embedding", times.embedding),
-            line("  attention", times.attention),
-            line("  feed-forward", times.feed_forward),
-            line("  head", times.head),
-        ]
-        .join("\n")
-    })
+    let figures = Figures {
+        tokens,
+        iters,
+        times,
+        work,
+    };
+    print(json, &figures.json(), || figures.readable())
 }
 
 /// Random tokens, 15 % of them masked.

@@ -44,7 +44,7 @@ pub(super) fn convert(model: &Path, output: &Path, json: bool) -> Result<()> {
     let (architecture, loaded) = run_on(&backend, job)?;
     let absent: Vec<String> = loaded.absent.iter().map(Part::to_string).collect();
     let value = json!({
-        "output": output, "architecture": architecture, "absent": absent, "tokenizer": has_tokenizer,
+        "output": output.to_string_lossy(), "architecture": architecture, "absent": absent, "tokenizer": has_tokenizer,
     });
     print(json, &value, || {
         let mut text = format!("{}   {architecture}", output.display());

@@ -15,7 +15,7 @@ pub(super) fn tokenizer(config: &PretrainConfig, json: bool) -> Result<()> {
     let tokenizer = learn_or_load_tokenizer(Settings::from(config))?;
     let directory = config.run_dir.join("tokenizer");
     tokenizer.save(&directory, None)?;
-    let value = json!({"vocab_size": tokenizer.vocab_size(), "lowercase": tokenizer.lowercase(), "directory": directory});
+    let value = json!({"vocab_size": tokenizer.vocab_size(), "lowercase": tokenizer.lowercase(), "directory": directory.to_string_lossy()});
     print(json, &value, || {
         format!(
             "{} tokens, {}, in {}",
@@ -33,7 +33,7 @@ pub(super) fn tokenizer(config: &PretrainConfig, json: bool) -> Result<()> {
 pub(super) fn prepare(config: &PretrainConfig, json: bool) -> Result<()> {
     let prepared = crate::corpus::prepare(Settings::from(config))?;
     let value = json!({
-        "directory": prepared.directory,
+        "directory": prepared.directory.to_string_lossy(),
         "from_cache": prepared.from_cache,
         "seconds": prepared.seconds,
         "statistics": prepared.statistics,
@@ -112,7 +112,7 @@ pub(super) fn sample_data(directory: &Path, seed: u64, json: bool) -> Result<()>
     let value = json!(
         files
             .iter()
-            .map(|file| json!({"path": file.path, "rows": file.rows, "what": file.what}))
+            .map(|file| json!({"path": file.path.to_string_lossy(), "rows": file.rows, "what": file.what}))
             .collect::<Vec<_>>()
     );
     print(json, &value, || {

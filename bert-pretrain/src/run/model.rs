@@ -8,6 +8,7 @@ use bert_core::config::BertConfig;
 use bert_core::error::Result;
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
+use bert_core::tell;
 use bert_core::tokenizer::{BertTokenizer, Encoding};
 use bert_core::weights::{ModelDirectory, Part, load_weights, read_config};
 
@@ -49,6 +50,27 @@ pub(super) fn sizes(
         ));
     }
     Ok(sizes)
+}
+
+/// Says so where a model to go on from was trained with other tokens: a few may be meant, as where unused ones were given
+/// a meaning, many are not.
+pub(super) fn tell_of_other_tokens(config: &PretrainConfig, tokenizer: &BertTokenizer) {
+    let ModelSource::Directory(path) = &config.model else {
+        return;
+    };
+    let Ok(own) = BertTokenizer::load(path) else {
+        return; // a model needs none
+    };
+    let vocabulary = tokenizer.vocab_size();
+    let ids = 0..vocabulary.min(own.vocab_size()) as u32;
+    let others = ids.filter(|&id| tokenizer.token(id) != own.token(id));
+    match others.count() {
+        0 => {}
+        others => tell!(
+            "{others} of {vocabulary} tokens are others than those that the weights in {} were trained with",
+            path.display()
+        ),
+    }
 }
 
 /// A text or a pair as a model takes it; one that is too long is refused.

@@ -14,7 +14,7 @@ use bert_core::weights::Checkpoint;
 use serde_json::{Value, json};
 
 use super::data;
-use super::model::{given_sizes, sizes};
+use super::model::{given_sizes, sizes, tell_of_other_tokens};
 use crate::config::{CorpusConfig, ModelSource, PretrainConfig, TokenizerConfig};
 use crate::corpus::Settings;
 use job::TrainJob;
@@ -80,6 +80,7 @@ pub(super) fn train(
         seen / tokens as f64
     );
     let model_config = sizes(known, config, &prepared.tokenizer)?;
+    tell_of_other_tokens(config, &prepared.tokenizer);
     let recipe = Recipe::new(config, prepared.fingerprint.clone());
     resume.check(&run, &run.changed_data(&recipe.data)?)?;
     let job = TrainJob {

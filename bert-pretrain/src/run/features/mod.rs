@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bert_core::backend::{Job, run_on};
-use bert_core::command::{print, usage};
+use bert_core::command::{check_differ, print};
 use bert_core::config::{BackendConfig, BertConfig};
 use bert_core::error::{Error, Result};
 use bert_core::files::write_atomically_with;
@@ -26,15 +26,7 @@ use plan::Plan;
 use rows::Rows;
 
 pub(super) fn features(args: &FeaturesArgs, backend: &BackendConfig) -> Result<()> {
-    let [input, output] = [&args.input, &args.output].map(std::fs::canonicalize);
-    if let (Ok(input), Ok(output)) = (input, output)
-        && input == output
-    {
-        return Err(usage(
-            format!("--output is the input, {}", args.input.display()),
-            "choose another file",
-        ));
-    }
+    check_differ(&args.input, &args.output)?;
     let config = read_config(&args.model)?;
     let plan = Plan::new(args, &config)?;
     let rows = Rows::read(args, &config)?;
@@ -49,7 +41,7 @@ pub(super) fn features(args: &FeaturesArgs, backend: &BackendConfig) -> Result<(
     let seconds = started.elapsed().as_secs_f64();
     let (count, tokens, truncated) = (rows.all.lengths.len(), rows.all.tokens(), rows.truncated);
     let value = json!({
-        "output": args.output, "rows": count, "tokens": tokens, "truncated": truncated,
+        "output": args.output.to_string_lossy(), "rows": count, "tokens": tokens, "truncated": truncated,
         "layer": plan.layer, "seconds": seconds,
     });
     print(args.json, &value, || {

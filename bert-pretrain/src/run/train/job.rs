@@ -51,31 +51,7 @@ impl Job for TrainJob<'_> {
             training.batch_tokens,
             0,
         )?;
-        let mut model = Pretraining::<B>::new(&self.model_config, config.seed, &device);
-        let mut untrained = untrained_parts(config.examples.pairs);
-        match (self.run.checkpoint(), &config.model) {
-            (Some(checkpoint), _) => {
-                let loaded;
-                (model.model, loaded) = load_weights(checkpoint, model.model, &device)?;
-                for part in Part::OF_PRETRAINING {
-                    if !untrained.contains(&part) {
-                        loaded.require(part, checkpoint)?;
-                    }
-                }
-                untrained.retain(|part| loaded.absent.contains(part));
-            }
-            (None, ModelSource::Directory(path)) => {
-                let loaded;
-                (model.model, loaded) = load_weights(path, model.model, &device)?;
-                tell!("weights    {}", path.display());
-                for remark in loaded.remarks() {
-                    log::warn!("{}: {remark}", path.display());
-                    tell!("           {remark}");
-                }
-                untrained.retain(|part| loaded.absent.contains(part));
-            }
-            (None, ModelSource::Sizes(_)) => {}
-        }
+        let (model, untrained) = self.model::<B>(&device)?;
         let optimizer =
             BertOptimizer::<B>::new(config.optimizer.clone(), training.max_gradient_norm);
         let checkpoint = self.run.checkpoint();
@@ -135,6 +111,41 @@ impl Job for TrainJob<'_> {
             publish(checkpoint, &config.run_dir.join("model"))?;
         }
         Ok((outcome, architecture))
+    }
+}
+
+impl TrainJob<'_> {
+    /// The model to train: that of the checkpoint, of the directory to go on from, or a new one; and which of its parts will
+    /// have seen no training.
+    fn model<B: BertAutodiffBackend>(
+        &self,
+        device: &B::Device,
+    ) -> Result<(Pretraining<B>, BTreeSet<Part>)> {
+        let config = self.config;
+        let mut model = Pretraining::<B>::new(&self.model_config, config.seed, device);
+        let mut untrained = untrained_parts(config.examples.pairs);
+        let loaded;
+        match (self.run.checkpoint(), &config.model) {
+            (Some(checkpoint), _) => {
+                (model.model, loaded) = load_weights(checkpoint, model.model, device)?;
+                for part in Part::OF_PRETRAINING {
+                    if !untrained.contains(&part) {
+                        loaded.require(part, checkpoint)?;
+                    }
+                }
+            }
+            (None, ModelSource::Directory(path)) => {
+                (model.model, loaded) = load_weights(path, model.model, device)?;
+                tell!("weights    {}", path.display());
+                for remark in loaded.remarks() {
+                    log::warn!("{}: {remark}", path.display());
+                    tell!("           {remark}");
+                }
+            }
+            (None, ModelSource::Sizes(_)) => return Ok((model, untrained)),
+        }
+        untrained.retain(|part| loaded.absent.contains(part));
+        Ok((model, untrained))
     }
 }
 
