@@ -102,7 +102,7 @@ mod tests {
         };
         let program: Vec<String> = lines.map(line).collect();
         let readme = read("../README.md");
-        let shown = readme.split("```rust\n").nth(1).unwrap();
+        let shown = readme.split("```rust\n").nth(2).unwrap();
         let shown = shown.split("```").next().unwrap();
         let shown: Vec<String> = shown.lines().map(|line| line.trim_start().into()).collect();
         assert_eq!(shown, program);

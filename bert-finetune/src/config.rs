@@ -186,7 +186,11 @@ impl FinetuneConfig {
                 training.max_seq_length, training.batch_tokens
             ),
         );
-        let room = self.task.least_tokens();
+        let room = match &self.task {
+            // Beside the longest question there must be a passage.
+            TaskConfig::Questions(config) => self.task.least_tokens() + config.max_query_tokens - 1,
+            _ => self.task.least_tokens(),
+        };
         section.check(
             training.max_seq_length >= room,
             "training.max_seq_length",

@@ -1,4 +1,4 @@
-//! A pre-trained BERT to answers: fine-tuning, its metrics, predictions.
+//! A pre-trained BERT to answers: fine-tuning, its metrics, predictions. [`Predictor`] answers in programs of one's own.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -20,3 +20,5 @@ pub mod metrics;
 pub mod model;
 pub mod run;
 pub mod tasks;
+
+pub use run::Predictor;

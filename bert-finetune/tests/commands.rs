@@ -131,7 +131,7 @@ fn every_bad_row_is_named_with_its_line_before_training_and_may_be_skipped() {
 fn what_is_asked_for_wrongly_is_said_with_what_to_do() {
     let directory = directory();
     let root = directory.path();
-    let cases: [(&[&str], i32, &[&str]); 10] = [
+    let cases: [(&[&str], i32, &[&str]); 11] = [
         (
             &["--set", "task.text=txet"],
             1,
@@ -162,6 +162,16 @@ fn what_is_asked_for_wrongly_is_said_with_what_to_do() {
             &["--set", "training.max_seq_length=99"],
             2,
             &["40 positions"],
+        ),
+        (
+            &[
+                "--set",
+                r#"task={"type": "pair", "text_pair": "text"}"#,
+                "--set",
+                "training.max_seq_length=4",
+            ],
+            2,
+            &["training.max_seq_length: must be at least 5"],
         ),
         (
             &["--set", "training.class_weights={\"perhaps\": 2}"],
@@ -388,6 +398,13 @@ fn rows_to_answer_need_no_label_and_may_be_passed_over() {
     let test = "{\"text\": \"the sun\", \"label\": -1}\n{\"text\": \"\"}\n{\"text\": \"rain\"}\n";
     std::fs::write(root.join("test.jsonl"), test).unwrap();
     refused(&predict(root, "test.jsonl", &[]), 1, &["test.jsonl:2"]);
+    let onto_itself = ["--skip-bad-rows", "--output", "./test.jsonl"];
+    let problem = "--output is the input";
+    refused(&predict(root, "test.jsonl", &onto_itself), 2, &[problem]);
+    assert_eq!(
+        std::fs::read_to_string(root.join("test.jsonl")).unwrap(),
+        test
+    );
     let answers = rows(&predict(root, "test.jsonl", &["--skip-bad-rows"]));
     let labelled: Vec<bool> = answers
         .iter()

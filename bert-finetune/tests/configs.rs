@@ -1,5 +1,8 @@
 //! The shipped configurations, and whether `configs/README.md` tells the truth.
 
+#[path = "../../bert-core/tests/documented/mod.rs"]
+mod documented;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -120,39 +123,14 @@ fn forms() -> Vec<Value> {
         .collect()
 }
 
-fn leaves(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
-    let Value::Object(object) = value else {
-        found.push((path.to_string(), value.clone()));
-        return;
-    };
-    for (key, value) in object {
-        let path = match path.is_empty() {
-            true => key.clone(),
-            false => format!("{path}.{key}"),
-        };
-        leaves(&path, value, found);
-    }
-}
-
-/// Each row of the chapter's tables: key and default.
-fn documented() -> Vec<(String, String)> {
+fn chapter() -> String {
     let readme = std::fs::read_to_string(configs().join("README.md")).unwrap();
-    let chapter = readme.split("\n# Fine-tuning").nth(1).expect("the chapter");
-    let rows = chapter.lines().filter(|line| line.starts_with("| `"));
-    rows.map(|row| {
-        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        assert_eq!(cells.len(), 5, "{row}");
-        (cells[0].trim_matches('`').to_string(), cells[1].to_string())
-    })
-    .collect()
+    let fine_tuning = readme.split("\n# Fine-tuning").nth(1);
+    fine_tuning.expect("the chapter").into()
 }
 
 #[test]
 fn the_readme_names_every_key_of_fine_tuning_and_no_other() {
-    let mut real = Vec::new();
-    for form in forms() {
-        leaves("", &form, &mut real);
-    }
     // What stands in the chapter on pre-training and is the same here.
     let shared = |key: &str| {
         key == "seed"
@@ -161,34 +139,12 @@ fn the_readme_names_every_key_of_fine_tuning_and_no_other() {
             || key.starts_with("training.non_finite.")
             || (key.starts_with("optimizer.") && key != "optimizer.learning_rate")
     };
-    let real: BTreeSet<String> = real.into_iter().map(|(key, _)| key).collect();
-    let real: BTreeSet<String> = real.into_iter().filter(|key| !shared(key)).collect();
-    let documented: BTreeSet<String> = documented().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(documented, real);
+    let real = documented::leaves(&forms()).into_iter().map(|(key, _)| key);
+    let real: BTreeSet<String> = real.filter(|key| !shared(key)).collect();
+    assert_eq!(documented::keys(&chapter()), real);
 }
 
 #[test]
 fn the_readme_tells_the_defaults_of_fine_tuning() {
-    let mut real = Vec::new();
-    for form in forms() {
-        leaves("", &form, &mut real);
-    }
-    let mut checked = 0;
-    for (key, cell) in documented() {
-        // A default in italics is described, not written.
-        let Some(text) = cell
-            .strip_prefix('`')
-            .and_then(|cell| cell.split('`').next())
-        else {
-            assert!(cell.starts_with('*'), "{key}: {cell}");
-            continue;
-        };
-        let default: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("{key}: {text}"));
-        let same = real
-            .iter()
-            .any(|(real, value)| *real == key && *value == default);
-        assert!(same, "the default of {key} is not {text}");
-        checked += 1;
-    }
-    assert!(checked > 35, "{checked} defaults only");
+    documented::assert_defaults(&chapter(), &forms());
 }

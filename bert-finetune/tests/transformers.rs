@@ -6,7 +6,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use bert_core::config::BackendConfig;
+use bert_finetune::Predictor;
+use serde_json::{Value, json};
 
 /// Of numbers, beside the larger of 1 and the number.
 const TOLERANCE: f64 = 1e-4;
@@ -113,6 +115,7 @@ fn difference(at: &str, ours: &Value, theirs: &Value, tolerance: f64) -> f64 {
 fn answers_are_those_of_transformers(name: &'static str) {
     let golden = Golden::open(name);
     let temporary = tempfile::tempdir().unwrap();
+    let mut predicted = 0;
     for (index, run) in golden.list("runs").iter().enumerate() {
         let rows = golden.file(&run["input"]);
         let to = temporary.path().join(format!("{index}.jsonl"));
@@ -131,7 +134,21 @@ fn answers_are_those_of_transformers(name: &'static str) {
         // Sums are added up in another order where a row is computed by itself.
         let largest = difference(&at, &Value::Array(streamed), &answered, 1e-6);
         println!("{at}, streamed: {largest:.1e}");
+
+        if run["arguments"] == json!([]) {
+            let rows = lines(&fs::read_to_string(&rows).unwrap());
+            let predictor = Predictor::open(directory(name), &BackendConfig::default()).unwrap();
+            let answers = predictor.predict(rows).unwrap().into_iter();
+            let answers = answers.map(|answer| Value::Object(answer.unwrap().json));
+            assert_eq!(
+                Value::Array(answers.collect()),
+                answered,
+                "{at}, as a library"
+            );
+            predicted += 1;
+        }
     }
+    assert!(predicted > 0, "{name}: no run without arguments");
 }
 
 /// The loss that `evaluate` reports must be what transformers gives for the labelled rows.
@@ -170,4 +187,31 @@ models! {
     tokens: tags_and_entities_are_those_of_transformers, the_loss_of_tags_is_that_of_transformers;
     questions: an_answer_in_a_passage_is_that_of_transformers, the_loss_of_an_answer_in_a_passage_is_that_of_transformers;
     choices: a_choice_is_that_of_transformers, the_loss_of_a_choice_is_that_of_transformers;
+}
+
+#[test]
+fn a_program_gives_texts_or_rows_and_what_it_cannot_use_is_named_by_its_number() {
+    let predictor = Predictor::open(directory("tokens"), &BackendConfig::default()).unwrap();
+    let rows = [
+        json!("one two"),
+        json!({"text": "one two"}),
+        json!(3),
+        json!({"text": " "}),
+    ];
+    let answers = predictor.predict(rows).unwrap();
+    let [Ok(text), Ok(row), Err(number), Err(empty)] = &answers[..] else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(text, row);
+    let problem = "rows:3: this is a number, not a text or an object";
+    assert_eq!(number.to_string(), problem);
+    assert_eq!(empty.to_string(), "rows:4: \"text\" is empty");
+    assert!(predictor.predict::<Value>([]).unwrap().is_empty());
+
+    // Several threads may ask the same model.
+    let asked = std::thread::scope(|scope| {
+        let threads = [(); 3].map(|()| scope.spawn(|| predictor.predict(["one two"]).unwrap()));
+        threads.map(|thread| thread.join().unwrap().remove(0).unwrap())
+    });
+    assert!(asked.iter().all(|answer| answer == text));
 }

@@ -89,6 +89,8 @@ pub struct TokensConfig {
     pub word_column: usize,
     /// The column of tags in files of columns, from 0; `None` for the last.
     pub tag_column: Option<usize>,
+    /// The key, or column, of plain text in rows that are to be answered.
+    pub text: String,
     /// The key of the array of words in JSON Lines.
     pub words: String,
     /// The key of the array of tags in JSON Lines.
@@ -99,6 +101,12 @@ pub struct TokensConfig {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename = "question_answering")]
 pub struct QuestionsConfig {
+    /// The key, or column, of the question in rows.
+    pub question: String,
+    /// That of the passage.
+    pub context: String,
+    /// That of the right answers.
+    pub answers: String,
     /// Tokens from the start of one window of the passage to the start of the next.
     pub doc_stride: usize,
     /// "" is the answer where its score is that much above the best answer's.
@@ -192,14 +200,14 @@ impl TaskConfig {
         }
     }
 
-    /// Tokens of a sequence that say something.
-    pub(super) fn least_tokens(&self) -> usize {
-        match self {
-            // [CLS] question [SEP] passage [SEP]
-            Self::Questions(config) => config.max_query_tokens + 4,
-            Self::Choice(_) => 5,
-            Self::Sequence(_) | Self::Tokens(_) => 3,
-        }
+    /// Tokens of a sequence that says something: `[CLS] a [SEP]`, or of a pair `[CLS] a [SEP] b [SEP]`.
+    pub(crate) fn least_tokens(&self) -> usize {
+        let is_pair = match self {
+            Self::Sequence(config) => config.text_pair.is_some(),
+            Self::Tokens(_) => false,
+            Self::Questions(_) | Self::Choice(_) => true,
+        };
+        if is_pair { 5 } else { 3 }
     }
 }
 
@@ -260,12 +268,16 @@ impl FromSection for TaskConfig {
                 scheme: section.choice("scheme", &SCHEMES, Scheme::Auto),
                 word_column: section.or("word_column", 0),
                 tag_column: section.or("tag_column", None),
+                text: section.name("text", "text"),
                 words: section.name("words", "tokens"),
                 tags: section.name("tags", "tags"),
             }),
             Kind::QuestionAnswering => {
                 const MOST: usize = 1 << 20;
                 Self::Questions(QuestionsConfig {
+                    question: section.name("question", "question"),
+                    context: section.name("context", "context"),
+                    answers: section.name("answers", "answers"),
                     doc_stride: section.number("doc_stride", 128, 1..=MOST),
                     null_threshold: section.or("null_threshold", 0.0),
                     max_answer_tokens: section.number("max_answer_tokens", 30, 1..=MOST),

@@ -2,14 +2,15 @@
 //!
 //! Columns are separated by tabs in a line that has one, otherwise by runs of spaces. A blank line
 //! ends a sentence. `-DOCSTART-` lines are no words, nor are comments: lines that begin with `# `,
-//! have no tab, and say ` = ` or are one of CoNLL-U's `# newdoc` and `# newpar`. CoNLL-U's lines for
-//! several words together (`1-2`) are not known here and count as words.
+//! have no tab, and say ` = ` or are one of CoNLL-U's `# newdoc` and `# newpar`, and before the first
+//! word of a sentence any line that begins with `#` and has not as many columns as words have.
+//! CoNLL-U's lines for several words together (`1-2`) are not known here and count as words.
 
 use std::io::BufRead;
 use std::path::Path;
 
 use bert_core::error::{Error, Result};
-use bert_core::files::{Lines, content};
+use bert_core::files::{Lines, content, peek};
 
 /// So many bytes of a file tell how it is written.
 pub const SNIFFED: usize = 64 << 10;
@@ -37,8 +38,8 @@ pub struct Columns {
 }
 
 /// Whether a file, whose tags may be missing, has a word a line rather than a text, by its first [`SNIFFED`] bytes: all
-/// lines have the same columns, and that is one, or blank lines end sentences of several words, or the last column has
-/// nothing but tags of entities.
+/// lines have the same columns, and the last of several has nothing but tags of entities, or blank lines end sentences of
+/// several words; where there is one column, its words must be cut as words are, with punctuation on lines of its own.
 pub fn looks_like_columns(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(start);
     // A last line may be cut off.
@@ -64,7 +65,16 @@ pub fn looks_like_columns(start: &[u8]) -> bool {
     let same = words.iter().all(|cells| cells.len() == width);
     let separated = sentences.len() > 1 && sentences.iter().any(|sentence| sentence.len() > 1);
     let tagged = || words.iter().all(|cells| cells.last().is_some_and(is_tag));
-    same && (width == 1 || separated || tagged())
+    let is_punctuation = |word: &str| !word.contains(char::is_alphanumeric);
+    let cut = || {
+        words
+            .iter()
+            .any(|cells| cells.iter().all(|word| is_punctuation(word)))
+    };
+    same && match width {
+        1 => separated && cut(),
+        _ => separated || tagged(),
+    }
 }
 
 /// The sentences of one input, in order. An [`Error::Data`] stands for one sentence, with the
@@ -78,12 +88,29 @@ pub struct Sentences {
 
 impl Sentences {
     /// The sentences of an input that messages call by this path.
-    pub fn from_reader(path: &Path, columns: Columns, input: Box<dyn BufRead + Send>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where its first bytes cannot be read.
+    pub fn from_reader(
+        path: &Path,
+        columns: Columns,
+        input: Box<dyn BufRead + Send>,
+    ) -> Result<Self> {
+        let (start, input) = peek(path, input, SNIFFED)?;
+        let mut lines = start.split(|byte| *byte == b'\n');
+        let word = lines.find(|line| !ends_sentence(line) && !line.starts_with(b"#"));
+        Ok(Self {
             lines: Lines::new(path, input),
             columns,
-            width: None,
-        }
+            width: word.map(|line| cells(String::from_utf8_lossy(content(line)).as_ref()).len()),
+        })
+    }
+
+    /// Whether a line is none of the sentence's words.
+    fn is_comment(&self, sentence: &Sentence, line: &str) -> bool {
+        let is_other = || self.width.is_some_and(|width| cells(line).len() != width);
+        is_comment(line) || line.starts_with('#') && sentence.words.is_empty() && is_other()
     }
 
     /// Adds the word of a line to the sentence.
@@ -178,7 +205,7 @@ impl Iterator for Sentences {
                     length += bytes.len();
                     self.lines
                         .text(number, content(&bytes).to_vec())
-                        .and_then(|text| match is_comment(&text) {
+                        .and_then(|text| match self.is_comment(&sentence, &text) {
                             true => Ok(()),
                             false => self.add(&mut sentence, &text),
                         })

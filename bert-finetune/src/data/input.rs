@@ -13,7 +13,7 @@ use bert_core::files::open;
 /// An iterator over the rows of a file. After an [`Error::Data`](bert_core::error::Error::Data) it goes on with the next row.
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 
-/// The rows of a file: `.jsonl` (or `.json`), `.csv`, `.tsv`, each also `.gz`; of any other name a line is a text, which is
+/// The rows of a file: `.jsonl` (or `.json`), `.csv`, `.tsv`, each also `.gz` or `.zst`; of any other name a line is a text, which is
 /// put under the key `text`, and of `-`, the standard input, a text or an object of JSON. Empty lines are no rows.
 ///
 /// # Errors

@@ -9,6 +9,9 @@ use super::message::{nearest, quoted};
 /// Of more labels than this the column is some other one.
 const MOST_LABELS: usize = 10_000;
 
+/// Bytes that names and numbers of labels may take in a model's `config.json`, which is refused where it has 2 MiB.
+const MOST_BYTES: usize = 3 << 19;
+
 /// The prefixes of tags, in the order in which a span uses them.
 const TAG_PREFIXES: [&str; 4] = ["B", "I", "E", "S"];
 
@@ -179,16 +182,29 @@ impl Labels {
     /// # Errors
     /// [`Error::Usage`], with the key that says where they stand.
     pub fn not_too_many(&self, key: &str) -> Result<()> {
-        if self.len() <= MOST_LABELS {
+        let count = self.len();
+        let bytes = self.bytes_in_config();
+        let problem = if count > MOST_LABELS {
+            format!("the training data have {count} different labels, more than {MOST_LABELS}")
+        } else if bytes > MOST_BYTES {
+            format!(
+                "the {count} labels of the training data take {bytes} bytes in a model's config.json, more than {MOST_BYTES}"
+            )
+        } else {
             return Ok(());
-        }
+        };
         Err(Error::Usage {
-            problem: format!(
-                "the training data have {} different labels, more than {MOST_LABELS}",
-                self.len()
+            problem,
+            help: format!(
+                "check {key}: it should name the column of the labels, which are short and few"
             ),
-            help: format!("check {key}: it should name the column of the labels"),
         })
+    }
+
+    /// Each name stands there twice, with its number, on lines of their own.
+    fn bytes_in_config(&self) -> usize {
+        let of_name = |name: &String| 2 * (serde_json::json!(name).to_string().len() + 20);
+        self.names.iter().map(of_name).sum()
     }
 
     /// Refuses a head with fewer outputs than its task needs.
@@ -308,5 +324,8 @@ mod tests {
         let error = labels(10_001).not_too_many("task.label").unwrap_err();
         assert!(error.to_string().contains("10001 different"), "{error}");
         assert!(error.help().unwrap().contains("task.label"));
+        let long = Labels::numbered((0..10_000).map(|number| format!("{number:90}")));
+        let error = long.not_too_many("task.label").unwrap_err();
+        assert!(error.to_string().contains("2240000 bytes"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::characters::Characters;
 use super::message::quoted;
 use bert_core::error::{Error, Result};
-use bert_core::files::open;
+use bert_core::files::{is_packed, open};
 
 /// One question about a context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,9 +82,8 @@ pub fn questions(path: &Path, answers: bool) -> Result<Vec<Result<Question>>> {
 
 /// Text packs ten to one at best; what unpacks to a multiple of that was made to fill the memory.
 fn most_unpacked(path: &Path) -> u64 {
-    let packed = path.extension().is_some_and(|extension| extension == "gz");
     match path.metadata() {
-        Ok(metadata) if packed => (64 << 20) + 50 * metadata.len(),
+        Ok(metadata) if is_packed(path) => (64 << 20) + 50 * metadata.len(),
         _ => u64::MAX,
     }
 }

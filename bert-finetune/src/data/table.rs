@@ -65,8 +65,11 @@ impl Row {
         let key_shown = quoted(key);
         let (problem, help) = if let Some(value) = self.fields.get(key) {
             (
-                format!("{key_shown} is {}, not text", kind(value)),
-                "write its value as a string, or name another field".into(),
+                match value {
+                    Value::Null => format!("{key_shown} is null"),
+                    value => format!("{key_shown} is {}, not text", kind(value)),
+                },
+                "give it a value, text as a string, or name another field".into(),
             )
         } else if let Some(near) = nearest(key, names()) {
             (
@@ -81,8 +84,8 @@ impl Row {
         } else {
             (
                 format!("there is no {key_shown} among {}", listed(names())),
-                "name one of those that are there: a key of task in the configuration, or with predict and evaluate --text, \
-                 --text-pair, --label or --set"
+                "name one of those that are there by its key of task in the configuration, or with predict and evaluate by \
+                 --set KEY=NAME (only .csv, .tsv and .jsonl have names)"
                     .into(),
             )
         };
@@ -108,7 +111,7 @@ pub enum TableFormat {
 
 impl TableFormat {
     /// The format that the name of a file tells: `.jsonl`, `.ndjson` or `.json`, `.csv` or `.tsv`, each also
-    /// with `.gz` after it.
+    /// with `.gz` or `.zst` after it.
     pub fn of(path: &Path) -> Option<Self> {
         match extension(path).as_str() {
             "jsonl" | "ndjson" | "json" => Some(Self::JsonLines),
@@ -241,13 +244,20 @@ impl Rows {
                 Ok(false) => {}
                 Err(problem) => {
                     let here = self.lines.number();
-                    return Err(self.lines.error(here, problem.into(), HELP));
+                    let problem = match here == start {
+                        true => problem.into(),
+                        false => format!("{problem}, in the row that begins at line {start}"),
+                    };
+                    return Err(self.lines.error(here, problem, HELP));
                 }
             }
             line = match self.lines.read() {
                 Some(line) => line?,
                 None => {
-                    let problem = "a quoted cell of this row is never closed".into();
+                    let last = self.lines.number();
+                    let problem = format!(
+                        "a quoted cell of this row is never closed: it runs on to line {last}, the end of the file"
+                    );
                     return Err(self.lines.error(start, problem, HELP));
                 }
             };
@@ -327,7 +337,7 @@ fn header_problem(names: &[String]) -> Option<(String, &'static str)> {
     None
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

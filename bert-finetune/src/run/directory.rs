@@ -19,9 +19,6 @@ use crate::tasks::encoder::Encoder;
 /// Beside the files that transformers knows: how rows are read.
 const FILE: &str = "finetune.json";
 
-/// A sequence that says something: `[CLS]`, a token, `[SEP]`.
-const LEAST_TOKENS: usize = 3;
-
 /// How a model was fine-tuned, as far as its use asks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
@@ -67,14 +64,15 @@ impl FineTuned {
             },
         };
         let tokens = settings.max_seq_length.min(config.max_position_embeddings);
-        if tokens < LEAST_TOKENS {
+        let least = settings.task.least_tokens();
+        if tokens < least {
             return Err(Error::Weights {
                 path: path.to_path_buf(),
                 problem: format!(
-                    "its sequences have {tokens} tokens at most, [CLS], a token of text and [SEP] are {LEAST_TOKENS}"
+                    "its sequences have {tokens} tokens at most, with [CLS] and [SEP] they need {least}"
                 ),
                 help: format!(
-                    "give a model of more positions, and a max_seq_length of {LEAST_TOKENS} or more in {FILE}"
+                    "give a model of more positions, and a max_seq_length of {least} or more in {FILE}"
                 ),
             });
         }
@@ -91,10 +89,11 @@ impl FineTuned {
         opened.settings.task = overridden(&opened.settings.task, args)?;
         if let Some(tokens) = args.max_seq_length {
             let positions = opened.directory.config.max_position_embeddings;
-            if tokens < LEAST_TOKENS || tokens > positions {
+            let least = opened.settings.task.least_tokens();
+            if tokens < least || tokens > positions {
                 return Err(usage(
                     format!(
-                        "--max-seq-length {tokens} is not in {LEAST_TOKENS} to the model's {positions} positions"
+                        "--max-seq-length {tokens} is not in {least} to the model's {positions} positions"
                     ),
                     "give another",
                 ));
@@ -171,6 +170,16 @@ fn overridden(task: &TaskConfig, args: &ModelArgs) -> Result<TaskConfig> {
     ];
     for (key, name) in given {
         if let Some(name) = name {
+            if value.get(key).is_none() {
+                return Err(usage(
+                    format!(
+                        "--{} is not for {}, which has no such key",
+                        key.replace('_', "-"),
+                        task.name()
+                    ),
+                    "name its columns with --set; configs/README.md has the keys of every task",
+                ));
+            }
             value[key] = Value::from(name.as_str());
         }
     }

@@ -82,7 +82,7 @@ impl<T: Task> Job for Evaluation<'_, T> {
         let mut measured = Measured::new(&self.task);
         let mut bad = BadRowCount::new(self.policy);
         for pool in pools {
-            let scores = pool.scores(&model, self.batch_tokens);
+            let scores = pool.scores(&model);
             let rows = pool.rows.into_iter();
             let usable = rows.filter_map(|row| match row {
                 Ok(row) => Some(Ok(row)),

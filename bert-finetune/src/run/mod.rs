@@ -1,4 +1,4 @@
-//! The commands.
+//! The commands, and what `predict` does as a value of a program's own.
 
 mod bad_rows;
 mod directory;
@@ -6,6 +6,7 @@ mod evaluate;
 mod plan;
 mod pools;
 mod predict;
+mod predictor;
 mod report;
 mod results;
 mod scores;
@@ -15,6 +16,7 @@ mod train;
 use bert_core::error::Result;
 
 use crate::cli::{Cli, Command};
+pub use predictor::Predictor;
 use train::Shown;
 
 /// Does something with the task of a configuration, as the type `$T`, and with its own part of the configuration.

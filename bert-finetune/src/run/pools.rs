@@ -76,6 +76,7 @@ pub(super) struct Pool<T: Task> {
     /// In order; those that cannot be used with the reason.
     pub(super) rows: Vec<Result<Row<T>>>,
     examples: Vec<Example>,
+    batch_tokens: usize,
     progress: ProgressBar,
 }
 
@@ -86,6 +87,7 @@ impl<T: Task> Iterator for Pools<'_, T> {
         let mut pool = Pool {
             rows: Vec::new(),
             examples: Vec::new(),
+            batch_tokens: self.batch_tokens,
             progress: self.progress.clone(),
         };
         let (mut tokens, most) = (0, self.batch_tokens.saturating_mul(POOLED_BATCHES));
@@ -128,12 +130,8 @@ impl<T: Task> Drop for Pools<'_, T> {
 }
 
 impl<T: Task> Pool<T> {
-    pub(super) fn scores<B: BertBackend>(
-        &self,
-        model: &Finetuning<B>,
-        batch_tokens: usize,
-    ) -> Scores {
-        let batches = sorted_batches(&self.examples, batch_tokens).map(|batch| {
+    pub(super) fn scores<B: BertBackend>(&self, model: &Finetuning<B>) -> Scores {
+        let batches = sorted_batches(&self.examples, self.batch_tokens).map(|batch| {
             let outputs = model.outputs(&batch);
             self.progress.inc(batch.examples().len() as u64);
             (batch, outputs)

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use bert_core::backend::{Job, run_on};
-use bert_core::command::say;
+use bert_core::command::{check_differ, say};
 use bert_core::error::{Error, Result};
 use bert_core::files::write_atomically_with;
 use bert_core::ops::BertAutodiffBackend;
@@ -12,7 +12,7 @@ use bert_core::tell;
 use serde_json::{Value, json};
 
 use super::directory::FineTuned;
-use super::pools::Pools;
+use super::predictor::Loaded;
 use super::with_task;
 use crate::cli::ModelArgs;
 use crate::data::input::Records;
@@ -27,6 +27,9 @@ pub(super) fn predict(
     let opened = FineTuned::open_as(args)?;
     let backend = args.backend.config()?;
     let stream = input == Path::new("-");
+    if let Some(output) = output {
+        check_differ(input, output)?;
+    }
     if stream && std::io::stdin().is_terminal() {
         tell!("a text a line, or a row of JSON; Ctrl-D ends");
     }
@@ -84,28 +87,18 @@ impl<T: Task, F: FnMut(Result<Answer>) -> Result<()> + Send> Job for Answers<'_,
     type Output = ();
 
     fn run<B: BertAutodiffBackend>(mut self, device: B::Device) -> Result<()> {
-        let model = self.opened.load::<B, T>(&self.task, &device)?;
-        let encoder = self.opened.encoder();
-        let mut pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
+        let loaded = Loaded::<B::InnerBackend, T>::new::<B>(self.opened, self.task, &device)?;
+        let mut pools = loaded.pools(self.records, self.batch_tokens);
         if self.one_by_one {
             pools = pools.one_by_one();
         }
         if self.shows_progress {
             pools = pools.with_progress();
         }
-        for pool in pools {
-            let scores = pool.scores(&model, self.batch_tokens);
-            for row in pool.rows {
-                let answer = row.map(|row| {
-                    let scores = scores.of(&row);
-                    self.task.answer(&row.record, &row.layout, scores)
-                });
-                (self.take)(answer)?;
-            }
-        }
-        if encoder.truncated() > 0 {
-            let (cut, most) = (encoder.truncated(), encoder.max_tokens);
-            tell!("{cut} texts were cut to {most} tokens");
+        loaded.answer(pools, &mut self.take)?;
+        let cut = loaded.encoder.truncated();
+        if cut > 0 {
+            tell!("{cut} texts were too long, and cut");
         }
         Ok(())
     }

@@ -30,9 +30,10 @@ use crate::tasks::encoder::Encoder;
 use job::TrainJob;
 
 /// Keys that may change from one start of a run to the next: they change neither its weights nor which are the best.
-const FREE_KEYS: [&str; 4] = [
+const FREE_KEYS: [&str; 5] = [
     "run_dir",
     "backend.device",
+    "data.test",
     "training.log_every_steps",
     "training.keep_checkpoints",
 ];

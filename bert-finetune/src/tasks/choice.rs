@@ -15,7 +15,6 @@ use super::encoder::Encoder;
 use super::row::{self, Input, Origin, not_empty};
 use super::{Answer, Report, Scorer, Task, argmax, higher, softmax};
 use crate::config::ChoiceConfig;
-use crate::data::input::{Records, read};
 use crate::data::table::Row;
 use crate::examples::{Example, Sequence, Target};
 use crate::model::{HeadKind, LossKind};
@@ -204,12 +203,12 @@ impl Task for ChoiceTask {
     type Record = Record;
     type Layout = ();
 
-    fn read(config: &ChoiceConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-        let rows = read(path, "question")?;
-        let (config, path): (ChoiceConfig, Arc<Path>) = (config.clone(), path.into());
-        Ok(Box::new(
-            rows.map(move |row| Record::new(&config, &path, &row?, gold)),
-        ))
+    fn text_key(config: &ChoiceConfig) -> &str {
+        &config.question
+    }
+
+    fn record(config: &ChoiceConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Record> {
+        Record::new(config, path, row, gold)
     }
 
     fn learn(_: &ChoiceConfig, _: &[Record], _: &[String]) -> Result<Self> {

@@ -19,6 +19,7 @@ pub mod tokens;
 pub mod windows;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bert_core::error::Result;
 use bert_core::train::MetricInfo;
@@ -26,7 +27,8 @@ use bert_core::weights::Head;
 use serde_json::{Map, Value};
 
 use crate::config::TaskConfig;
-use crate::data::input::Records;
+use crate::data::input::{self, Records};
+use crate::data::table::Row;
 use crate::examples::{Classes, Example};
 use crate::model::{HeadKind, LossKind};
 use encoder::Encoder;
@@ -34,17 +36,46 @@ use encoder::Encoder;
 /// A task with the names of its outputs.
 pub trait Task: Clone + Send + Sync + 'static {
     /// Its configuration.
-    type Config: Clone + Into<TaskConfig>;
+    type Config: Clone + Send + Sync + Into<TaskConfig> + 'static;
     /// A row of its data.
     type Record: Send + Sync + 'static;
     /// What of a row's encoding its answer needs.
     type Layout: Send + Sync + 'static;
 
-    /// The rows of a file; of rows that are to be answered only, `gold` is false and what is right may be left out.
+    /// The key that a text by itself has as a row.
+    fn text_key(config: &Self::Config) -> &str;
+
+    /// A row of the data that messages call by this path; of one that is to be answered only, `gold` is false and what is
+    /// right may be left out.
+    ///
+    /// # Errors
+    /// [`bert_core::error::Error::Data`] where the row cannot be used.
+    fn record(
+        config: &Self::Config,
+        path: &Arc<Path>,
+        row: &Row,
+        gold: bool,
+    ) -> Result<Self::Record>;
+
+    /// [`Task::record`] of every row.
+    fn records(
+        config: &Self::Config,
+        path: &Path,
+        rows: Records<Row>,
+        gold: bool,
+    ) -> Records<Self::Record> {
+        let (config, path): (Self::Config, Arc<Path>) = (config.clone(), path.into());
+        Box::new(rows.map(move |row| Self::record(&config, &path, &row?, gold)))
+    }
+
+    /// The rows of a file.
     ///
     /// # Errors
     /// [`bert_core::error::Error::Io`] where the file cannot be read, and what is wrong with it as a whole.
-    fn read(config: &Self::Config, path: &Path, gold: bool) -> Result<Records<Self::Record>>;
+    fn read(config: &Self::Config, path: &Path, gold: bool) -> Result<Records<Self::Record>> {
+        let rows = input::read(path, Self::text_key(config))?;
+        Ok(Self::records(config, path, rows, gold))
+    }
 
     /// What a row has in common with others, which are held out together with it; `None` of a row by itself.
     fn shared(_record: &Self::Record) -> Option<&str> {

@@ -21,8 +21,9 @@ use super::windows::{has_most_context, passage_windows};
 use super::{Answer, Scorer, Task, higher};
 use crate::config::QuestionsConfig;
 use crate::data::characters::Characters;
-use crate::data::input::{Records, read};
+use crate::data::input::{self, Records};
 use crate::data::squad;
+use crate::data::table::Row;
 use crate::examples::{Example, Sequence, Target};
 use crate::model::{HeadKind, LossKind};
 use record::{Asked, Gold};
@@ -215,9 +216,17 @@ impl Task for QuestionTask {
         }
     }
 
-    fn read(_: &QuestionsConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-        let at: Arc<Path> = path.into();
+    fn text_key(config: &QuestionsConfig) -> &str {
+        &config.question
+    }
+
+    fn record(config: &QuestionsConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Record> {
+        Record::of_row(config, path, row, gold)
+    }
+
+    fn read(config: &QuestionsConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         if bert_core::files::extension(path) == "json" {
+            let at: Arc<Path> = path.into();
             let questions = squad::questions(path, gold)?.into_iter();
             return Ok(Box::new(questions.map(move |question| {
                 let record = Record::of_squad(&at, question?, gold);
@@ -228,10 +237,8 @@ impl Task for QuestionTask {
                 Ok(record)
             })));
         }
-        let rows = read(path, "question")?;
-        Ok(Box::new(
-            rows.map(move |row| Record::of_row(&at, &row?, gold)),
-        ))
+        let rows = input::read(path, Self::text_key(config))?;
+        Ok(Self::records(config, path, rows, gold))
     }
 
     fn learn(config: &QuestionsConfig, records: &[Record], _: &[String]) -> Result<Self> {
@@ -392,6 +399,9 @@ mod tests {
 
     fn task(unanswerable: bool) -> QuestionTask {
         let config = QuestionsConfig {
+            question: "question".into(),
+            context: "context".into(),
+            answers: "answers".into(),
             doc_stride: 2,
             null_threshold: 0.5,
             max_answer_tokens: 2,

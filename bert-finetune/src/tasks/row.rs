@@ -30,12 +30,16 @@ impl Origin {
         }
     }
 
-    /// An error in this row.
+    /// An error in this row, which it names by its line and what it calls itself.
     pub fn error(&self, problem: impl Into<String>, help: impl Into<String>) -> Error {
+        let mut problem = problem.into();
+        if let Some(id) = &self.id {
+            problem += &format!(" (id {id})");
+        }
         Error::Data {
             path: self.path.to_path_buf(),
             line: self.line,
-            problem: problem.into(),
+            problem,
             help: help.into(),
         }
     }

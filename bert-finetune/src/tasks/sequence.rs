@@ -15,7 +15,6 @@ use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
 use super::{Answer, Scorer, Task, argmax, higher, lower, softmax};
 use crate::config::{SequenceAnswer, SequenceConfig};
-use crate::data::input::{Records, read};
 use crate::data::labels::Labels;
 use crate::data::message::named;
 use crate::data::table::Row;
@@ -82,7 +81,8 @@ impl Record {
                 let expected = match answer {
                     SequenceAnswer::Classification { .. } => "a name",
                     SequenceAnswer::MultiLabel { .. } => {
-                        "an array of names, each once, or such names in a string"
+                        "an array of names, each once, or such names in a string (of columns or arrays that say 0 or 1 for \
+                         each label, give the names of those that are 1)"
                     }
                     SequenceAnswer::Regression => "a finite number",
                 };
@@ -108,6 +108,13 @@ fn gold_of(answer: &SequenceAnswer, value: &Value) -> Option<Gold> {
                 // `[1.0, 0.0]` says for each label whether it is one, not which.
                 Value::Array(values) if values.iter().any(Value::is_f64) => return None,
                 Value::Array(values) => values.iter().map(row::label).collect::<Option<_>>()?,
+                // As a table has an array in a cell.
+                Value::String(text)
+                    if text.trim().starts_with('[') && text.trim().ends_with(']') =>
+                {
+                    let list = serde_json::from_str::<Vec<Value>>(text).ok()?;
+                    return gold_of(answer, &Value::Array(list));
+                }
                 Value::String(text) => {
                     let parts = text.split(separator.as_str()).map(str::trim);
                     let named = parts.filter(|part| !part.is_empty());
@@ -197,12 +204,12 @@ impl Task for SequenceTask {
     type Record = Record;
     type Layout = ();
 
-    fn read(config: &SequenceConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-        let rows = read(path, &config.text)?;
-        let (config, path): (SequenceConfig, Arc<Path>) = (config.clone(), path.into());
-        Ok(Box::new(
-            rows.map(move |row| Record::new(&config, &path, &row?, gold)),
-        ))
+    fn text_key(config: &SequenceConfig) -> &str {
+        &config.text
+    }
+
+    fn record(config: &SequenceConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Record> {
+        Record::new(config, path, row, gold)
     }
 
     fn learn(config: &SequenceConfig, records: &[Record], known: &[String]) -> Result<Self> {
@@ -217,6 +224,19 @@ impl Task for SequenceTask {
             .collect();
         let discovered = Labels::discover(names.iter().copied());
         let labels = Labels::of_data(config.answer.label_names(), discovered, known)?;
+        let all_have_all = records.iter().all(|record| {
+            matches!(&record.gold, Some(Gold::Labels(given)) if given.len() == labels.len())
+        });
+        if all_have_all && labels.len() > 1 {
+            return Err(Error::Usage {
+                problem: format!(
+                    "every row of the training data has all {} labels",
+                    labels.len()
+                ),
+                help: "give each row the names or the numbers of its labels, not a 0 or 1 for each"
+                    .into(),
+            });
+        }
         if labels.len() < least_labels(&config.answer) {
             return Err(Error::Usage {
                 problem: match labels.names() {

@@ -23,6 +23,7 @@ use crate::data::characters::Characters;
 use crate::data::input::Records;
 use crate::data::labels::Labels;
 use crate::data::message::named;
+use crate::data::table::Row;
 use crate::examples::{ClassTargets, Classes, Example, Sequence};
 use crate::metrics::confusion::Confusion;
 use crate::metrics::entities::{EntityScores, Span, TagStyle, spans};
@@ -127,6 +128,14 @@ impl Task for TokenTask {
     type Config = TokensConfig;
     type Record = Record;
     type Layout = Places;
+
+    fn text_key(config: &TokensConfig) -> &str {
+        &config.text
+    }
+
+    fn record(config: &TokensConfig, path: &Arc<Path>, row: &Row, gold: bool) -> Result<Record> {
+        Record::from_row(config, path, row, gold)
+    }
 
     fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
         record::read(config, path, gold)
@@ -342,6 +351,7 @@ mod tests {
 
     fn task(labels: &[&str]) -> Result<TokenTask> {
         let config = TokensConfig {
+            text: "text".into(),
             label_names: None,
             scheme: Scheme::Auto,
             word_column: 0,

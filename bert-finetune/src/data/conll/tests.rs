@@ -20,7 +20,7 @@ const WORDS: Columns = Columns {
 
 fn read(columns: Columns, text: impl AsRef<[u8]>) -> Sentences {
     let input = Cursor::new(text.as_ref().to_vec());
-    Sentences::from_reader(Path::new("f"), columns, Box::new(input))
+    Sentences::from_reader(Path::new("f"), columns, Box::new(input)).unwrap()
 }
 
 fn shown(sentence: Result<Sentence>) -> String {
@@ -169,6 +169,7 @@ fn a_packed_file_with_a_byte_order_mark_is_read() {
     encoder.write_all("\u{feff}é O\n".as_bytes()).unwrap();
     encoder.finish().unwrap();
     let found: Vec<String> = Sentences::from_reader(&path, LAST, open(&path).unwrap())
+        .unwrap()
         .map(shown)
         .collect();
     assert_eq!(found, ["1: é | O"]);
@@ -180,11 +181,13 @@ fn a_cut_gzip_file_is_an_io_error_and_not_a_shorter_sentence() {
     let path = dir.path().join("t.conll.gz");
     let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
     encoder
-        .write_all("a O\n".repeat(20_000).as_bytes())
+        .write_all("a O\n".repeat(60_000).as_bytes())
         .unwrap();
     let packed = encoder.finish().unwrap();
     fs::write(&path, &packed[..packed.len() / 2]).unwrap();
-    let found: Vec<_> = Sentences::from_reader(&path, LAST, open(&path).unwrap()).collect();
+    let found: Vec<_> = Sentences::from_reader(&path, LAST, open(&path).unwrap())
+        .unwrap()
+        .collect();
     assert!(matches!(found[..], [Err(Error::Io { .. })]));
 }
 
@@ -198,7 +201,7 @@ fn sentences_can_be_read_on_another_thread() {
 fn columns_are_told_from_texts() {
     let looks = |text: &str| looks_like_columns(text.as_bytes());
     for columns in [
-        "EU\nrejects\n\nPeter\n",
+        "EU\nrejects\n.\n\nPeter\n",
         "EU NNP B-ORG\nrejects VBZ O\n",
         "EU NNP\nrejects VBZ\n\nPeter NNP\nsays VBZ\n",
         "-DOCSTART- -X- O\n\nEU B-ORG\n",
@@ -212,7 +215,32 @@ fn columns_are_told_from_texts() {
         "John Smith lives in Paris .\n\nMary Jones works in Rome today\n",
         "John lives in Paris.\nSo does Mary.\n",
         "\u{c9}mile rit.\n",
+        "Paris\nRome\n\nOslo\n",
+        "\u{4ed6}\u{5728}\u{4e0a}\u{6d77}\u{3002}\n\u{6211}\u{6765}\u{3002}\n\n\u{597d}\u{3002}\n",
+        "index\tsentence\n0\tJohn lives in Paris.\n",
     ] {
         assert!(!looks(texts), "{texts}");
     }
+}
+
+#[test]
+fn lines_of_other_columns_before_a_sentence_are_comments() {
+    // As in GermEval 2014, MultiCoNER and CoNLL-2012; a word may be # too.
+    for (text, words) in [
+        ("#\thttp://a [b]\n1\tEU\tO\n#\tx\ty\n\n#\tc\n1\t#\tO\n", 3),
+        (
+            "# id 3a-1\tdomain=en\nEU _ _ B-X\n\n# id 3a-2\tdomain=en\n# _ _ O\n",
+            2,
+        ),
+        (
+            "#begin document (x); part 000\nEU x B-X\n\n#end document\n",
+            1,
+        ),
+    ] {
+        let sentences: Vec<Sentence> = read(LAST, text).map(Result::unwrap).collect();
+        let count: usize = sentences.iter().map(|sentence| sentence.words.len()).sum();
+        assert_eq!(count, words, "{text}: {sentences:?}");
+    }
+    let within = read(LAST, "EU O\n# is no comment here\n").next().unwrap();
+    assert!(within.unwrap_err().to_string().contains("f:2"));
 }

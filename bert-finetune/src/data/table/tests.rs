@@ -117,7 +117,10 @@ fn a_ragged_row_is_an_error_and_reading_goes_on() {
 #[test]
 fn text_after_a_closing_quote_is_an_error_at_its_line_and_reading_goes_on() {
     let found = all(TableFormat::Csv, "a,b\n\"x\ny\"z,1\n3,4\n");
-    assert_eq!(found[0], "f:3: a closing quote is followed by more text");
+    assert_eq!(
+        found[0],
+        "f:3: a closing quote is followed by more text, in the row that begins at line 2"
+    );
     assert_eq!(found[1], "4: \"3\" \"4\"");
 }
 
@@ -125,7 +128,10 @@ fn text_after_a_closing_quote_is_an_error_at_its_line_and_reading_goes_on() {
 fn a_quote_that_is_never_closed_is_an_error_where_its_row_begins() {
     let found = all(TableFormat::Csv, "a,b\n1,2\n\"x,1\n3,4\n");
     assert_eq!(found[0], "2: \"1\" \"2\"");
-    assert_eq!(found[1], "f:3: a quoted cell of this row is never closed");
+    assert_eq!(
+        found[1],
+        "f:3: a quoted cell of this row is never closed: it runs on to line 4, the end of the file"
+    );
     assert_eq!(found.len(), 2);
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bert_core::error::Result;
 use serde_json::Value;
 
+use crate::config::QuestionsConfig;
 use crate::data::characters::Characters;
 use crate::data::squad;
 use crate::data::table::Row;
@@ -47,9 +48,14 @@ impl Record {
         }
     }
 
-    /// A row with `question` and `context`, and where the right answers are wanted `answers` as the rows of the datasets
-    /// library have them: `{"text": […], "answer_start": […]}`, or an array of `{"text", "answer_start"}`.
-    pub(super) fn of_row(path: &Arc<Path>, row: &Row, gold: bool) -> Result<Self> {
+    /// A row with a question and a passage, and where the right answers are wanted these as the rows of the datasets library
+    /// have them: `{"text": […], "answer_start": […]}`, or an array of `{"text", "answer_start"}`.
+    pub(super) fn of_row(
+        config: &QuestionsConfig,
+        path: &Arc<Path>,
+        row: &Row,
+        gold: bool,
+    ) -> Result<Self> {
         let origin = Origin::of(path, row);
         if row.fields.has("input_ids") {
             if gold {
@@ -65,9 +71,9 @@ impl Record {
                 gold: None,
             });
         }
-        let question = not_empty(row, path, "question")?.to_string();
-        let context: Arc<str> = not_empty(row, path, "context")?.into();
-        let value = row::gold(row, path, "answers", gold)?;
+        let question = not_empty(row, path, &config.question)?.to_string();
+        let context: Arc<str> = not_empty(row, path, &config.context)?.into();
+        let value = row::gold(row, path, &config.answers, gold)?;
         let value = value.map(|value| {
             let answers = answers_of(value).ok_or_else(|| {
                 origin.error(
@@ -128,13 +134,19 @@ fn answers_of(value: &Value) -> Option<Vec<squad::Answer>> {
 
 #[cfg(test)]
 mod tests {
+    use bert_core::config::from_value;
     use serde_json::{Map, json};
 
     use super::*;
+    use crate::config::TaskConfig;
 
     #[test]
     fn an_answer_is_at_its_offset_however_large_that_is() {
         let path: Arc<Path> = Path::new("f.jsonl").into();
+        let config = from_value("c", json!({"type": "question_answering"})).unwrap();
+        let TaskConfig::Questions(config) = config else {
+            unreachable!("as asked");
+        };
         let record = |start: u64| {
             let answers = json!({"text": ["B"], "answer_start": [start]});
             let fields = [
@@ -147,7 +159,7 @@ mod tests {
                 line: 3,
                 fields: Map::from_iter(fields).into(),
             };
-            Record::of_row(&path, &row, true)
+            Record::of_row(&config, &path, &row, true)
         };
         assert!(record(2).is_ok());
         for start in [0, 3, 4, u64::MAX - 1, u64::MAX] {

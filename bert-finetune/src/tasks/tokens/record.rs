@@ -6,11 +6,13 @@ use std::sync::Arc;
 use bert_core::error::Result;
 use serde_json::Value;
 
+use super::TokenTask;
 use crate::config::TokensConfig;
 use crate::data::conll::{Columns, SNIFFED, Sentences, looks_like_columns};
 use crate::data::input::{self, Records};
 use crate::data::table::{Row, Rows, TableFormat};
 use crate::examples::Sequence;
+use crate::tasks::Task;
 use crate::tasks::encoder::Encoder;
 use crate::tasks::row::{self, Input, Origin};
 use bert_core::files::{extension, open, peek};
@@ -41,11 +43,16 @@ pub struct Places(pub(super) Vec<(usize, usize)>);
 /// Names of files that have words in columns, whatever they look like.
 const COLUMNS: [&str; 5] = ["conll", "conllu", "bio", "iob", "iob2"];
 
-/// The key of plain text in rows that are to be answered.
-const TEXT: &str = "text";
-
 impl Record {
-    fn from_row(path: &Arc<Path>, row: &Row, words: &str, tags: &str, gold: bool) -> Result<Self> {
+    pub(super) fn from_row(
+        config: &TokensConfig,
+        path: &Arc<Path>,
+        row: &Row,
+        gold: bool,
+    ) -> Result<Self> {
+        let TokensConfig {
+            text, words, tags, ..
+        } = config;
         let origin = Origin::of(path, row);
         let names = |key: &str, value: &Value| -> Result<Vec<String>> {
             let list = value.as_array().filter(|list| !list.is_empty());
@@ -61,7 +68,7 @@ impl Record {
         let input = match row.fields.get(words) {
             Some(value) => Words::Given(names(words, value)?),
             None if gold => return Err(row.missing(path, words)),
-            None => match row::input(row, path, TEXT, None)? {
+            None => match row::input(row, path, text, None)? {
                 Input::Text(text, _) => Words::Of(text),
                 Input::Ids(sequence) => Words::Ids(sequence),
             },
@@ -131,46 +138,38 @@ impl Record {
 /// # Errors
 /// What opening it gives.
 pub(super) fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-    let TokensConfig {
-        word_column,
-        tag_column,
-        words,
-        tags,
-        ..
-    } = config.clone();
-    let at: Arc<Path> = path.into();
-    let of_rows = |rows: Records<Row>| -> Records<Record> {
-        let (at, words, tags) = (at.clone(), words.clone(), tags.clone());
-        Box::new(rows.map(move |row| Record::from_row(&at, &row?, &words, &tags, gold)))
-    };
+    let of_rows = |rows| TokenTask::records(config, path, rows, gold);
     let format = TableFormat::of(path);
     if matches!(format, Some(TableFormat::JsonLines | TableFormat::Csv)) || path == Path::new("-") {
-        return Ok(of_rows(input::read(path, TEXT)?));
+        return Ok(of_rows(input::read(path, &config.text)?));
     }
     let (start, reader) = peek(path, open(path)?, SNIFFED)?;
     match format {
         // Words and tags are often in a file of the name of a table, whose cells are no arrays of them.
-        Some(format) if !gold && has_header(&start) => {
+        Some(format)
+            if !gold && (has_header(&start, &config.text) || !looks_like_columns(&start)) =>
+        {
             let rows = Rows::from_reader(path, format, reader)?;
             return Ok(of_rows(Box::new(rows)));
         }
         None if !gold && !COLUMNS.contains(&extension(path).as_str()) => {
             if !looks_like_columns(&start) {
-                return Ok(of_rows(input::texts(path, TEXT, reader)));
+                return Ok(of_rows(input::texts(path, &config.text, reader)));
             }
             tell!(
-                "{}: words in columns, since all its lines have as many",
+                "{}: words in columns, by its tags or its blank lines; texts are read as such from .jsonl or .csv",
                 path.display()
             );
         }
         _ => {}
     }
     let columns = Columns {
-        word: word_column,
-        tag: tag_column,
+        word: config.word_column,
+        tag: config.tag_column,
         tags_wanted: gold,
     };
-    let sentences = Sentences::from_reader(path, columns, reader);
+    let at: Arc<Path> = path.into();
+    let sentences = Sentences::from_reader(path, columns, reader)?;
     Ok(Box::new(sentences.map(move |sentence| {
         let sentence = sentence?;
         Ok(Record {
@@ -186,11 +185,11 @@ pub(super) fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Rec
 }
 
 /// Whether a column of a table is called as plain text is.
-fn has_header(start: &[u8]) -> bool {
+fn has_header(start: &[u8], text: &str) -> bool {
     let header = start
         .split(|byte| *byte == b'\n')
         .next()
         .unwrap_or_default();
     let mut names = header.trim_ascii_end().split(|byte| *byte == b'\t');
-    names.any(|name| name == TEXT.as_bytes())
+    names.any(|name| name == text.as_bytes())
 }
