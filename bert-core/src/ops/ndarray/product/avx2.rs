@@ -23,6 +23,8 @@ impl Kernel for F32 {
     const PER_LANE: usize = 1;
     const BLOCK: usize = 12 * ROWS;
     const READS_PARTS: bool = false;
+    /// The lines of 32 KiB.
+    const LONG: usize = 512;
     /// 192 KiB of a panel and 288 KiB of a block of rows.
     const STEPS: usize = 1024;
 
@@ -39,6 +41,11 @@ impl Kernel for F32 {
     unsafe fn transpose(source: Source, to: *mut u32, pitch: usize) {
         // SAFETY: the caller's promises.
         unsafe { transpose_f32(source, to, pitch) }
+    }
+
+    unsafe fn copy_tiles(source: Source, to: *mut u32, tile: usize) {
+        // SAFETY: the caller's promises.
+        unsafe { copy_tiles_f32(source, to, tile) }
     }
 }
 
@@ -146,6 +153,33 @@ unsafe fn copy_f32(source: Source, to: *mut u32, pitch: usize) {
                 let lanes = first(source.width - column);
                 store_first(lanes, to.add(column), load_first(lanes, from.add(column)));
                 column += LANES;
+            }
+        }
+    }
+}
+
+/// See [`Kernel::copy_tiles`]: six lanes are four and two, since a masked store takes many times as long.
+///
+/// # Safety
+/// As there.
+#[target_feature(enable = "avx2")]
+unsafe fn copy_tiles_f32(source: Source, to: *mut u32, tile: usize) {
+    let whole = source.width / ROWS * ROWS;
+    for p in 0..source.k {
+        // SAFETY: row p of the source and step p of every tile of the target. Prefetching touches nothing, whatever the address.
+        unsafe {
+            let from: *const u32 = source.pointer.add(p * source.stride).cast();
+            let ahead = from.wrapping_add(AHEAD * source.stride);
+            let mut to = to.add(p * ROWS);
+            for row in (0..whole).step_by(ROWS) {
+                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(row).cast());
+                let from = from.add(row);
+                _mm_storeu_si128(to.cast(), _mm_loadu_si128(from.cast()));
+                _mm_storel_epi64(to.add(4).cast(), _mm_loadl_epi64(from.add(4).cast()));
+                to = to.wrapping_add(tile);
+            }
+            for row in whole..source.width {
+                *to.add(row - whole) = *from.add(row);
             }
         }
     }

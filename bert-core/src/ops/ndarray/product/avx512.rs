@@ -23,6 +23,7 @@ impl Kernel for F32 {
     const PER_LANE: usize = 1;
     const BLOCK: usize = 8 * ROWS;
     const READS_PARTS: bool = true;
+    const LONG: usize = usize::MAX;
     /// 192 KiB of a panel and 256 KiB of a block of rows.
     const STEPS: usize = 1024;
 
@@ -53,6 +54,7 @@ impl Kernel for Bf16 {
     const PER_LANE: usize = 2;
     const BLOCK: usize = F32::BLOCK;
     const READS_PARTS: bool = true;
+    const LONG: usize = usize::MAX;
     const STEPS: usize = F32::STEPS;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {

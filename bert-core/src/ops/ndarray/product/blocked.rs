@@ -125,7 +125,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
                     let mut a = *a.get();
                     a.pointer = a
                         .pointer
-                        .wrapping_add(rows.start * a.across + steps.start * a.step);
+                        .wrapping_add(rows.start / K::ROWS * a.tile + steps.start * a.step);
                     let next = factors.next(panel, &panels, &steps);
                     let b = Columns { lanes, pack, next };
                     self.compute(a, b, rows.clone(), panel, &steps);
@@ -173,6 +173,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
                             pointer: packed.get().wrapping_add(first),
                             across: steps.len() * K::WIDTH,
                             step: K::WIDTH,
+                            tile: 0,
                         },
                         pack: std::ptr::null_mut(),
                         next: std::ptr::null(),
@@ -232,6 +233,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             a: a.pointer,
             a_row: a.across,
             a_step: a.step,
+            a_tile: a.tile,
             b: b.lanes.pointer,
             b_step: b.lanes.step,
             b_tile: b.lanes.across,

@@ -74,6 +74,8 @@ pub(super) struct Lanes {
     pub(super) across: usize,
     /// From one step of k to the next.
     pub(super) step: usize,
+    /// From one tile's rows of a to the next.
+    pub(super) tile: usize,
 }
 
 /// The columns of a product in panels. Where no more than a vector would be left for the last and a tile has three, it takes
@@ -141,11 +143,16 @@ impl<K: Kernel> Factors<K> {
             pointer: self.a.pointer.cast(),
             across: row,
             step,
+            tile: K::ROWS * row,
         })
     }
 
     /// All lanes of a, for tasks that share them: rounded in bf16.
     pub(super) fn all_lanes_of_a(&self, shared: &mut Vec<u32>) -> Lanes {
+        let is_read_often = self.panels.count() > 2 && self.threads == Threads::All;
+        if self.steps > K::LONG && is_read_often && !self.a.rows_are_contiguous {
+            return self.tiles_of_a(shared);
+        }
         if let Some(lanes) = self.a_in_place() {
             return lanes;
         }
@@ -163,6 +170,28 @@ impl<K: Kernel> Factors<K> {
             pointer: lanes.as_ptr(),
             across: row,
             step,
+            tile: K::ROWS * row,
+        }
+    }
+
+    /// All lanes of a, one tile's rows after the other's. Where they lie, a step of a tile is a part of a cache line, which every
+    /// tile fetches anew from another page.
+    fn tiles_of_a(&self, shared: &mut Vec<u32>) -> Lanes {
+        let tile = self.steps * K::ROWS;
+        let lanes = sized(shared, self.m.div_ceil(K::ROWS) * tile);
+        let to = Shared(lanes.as_mut_ptr());
+        let runs: Vec<_> = runs(self.steps, PACKED_TOGETHER).collect();
+        self.threads.each(runs.len(), |index| {
+            let steps = &runs[index];
+            let source = self.rows_of_a(0..self.m, steps);
+            // SAFETY: steps of the memory just sized, which this task alone writes; `of`'s caller spoke for the instructions.
+            unsafe { K::copy_tiles(source, to.get().add(steps.start * K::ROWS), tile) };
+        });
+        Lanes {
+            pointer: lanes.as_ptr(),
+            across: 1,
+            step: K::ROWS,
+            tile,
         }
     }
 
@@ -181,6 +210,18 @@ impl<K: Kernel> Factors<K> {
                 ..lanes
             };
         }
+        if steps.len() > K::LONG && !self.a.rows_are_contiguous {
+            let tile = steps.len() * K::ROWS;
+            let lanes = sized(copy, rows.len().div_ceil(K::ROWS) * tile);
+            // SAFETY: the memory just sized for it; `of`'s caller spoke for the instructions.
+            unsafe { K::copy_tiles(self.rows_of_a(rows, steps), lanes.as_mut_ptr(), tile) };
+            return Lanes {
+                pointer: lanes.as_ptr(),
+                across: 1,
+                step: K::ROWS,
+                tile,
+            };
+        }
         let (row, step) = self.strides_of_copy(rows.len(), steps.len());
         let lanes = sized(copy, rows.len() * steps.len());
         // SAFETY: the memory just sized for it.
@@ -195,6 +236,7 @@ impl<K: Kernel> Factors<K> {
             pointer: lanes.as_ptr(),
             across: row,
             step,
+            tile: K::ROWS * row,
         }
     }
 
@@ -276,6 +318,7 @@ impl<K: Kernel> Factors<K> {
             pointer: self.b.at(steps.start, self.panels.start(panel)).cast(),
             across: K::WIDTH,
             step: self.b.stride,
+            tile: 0,
         }
     }
 
@@ -293,6 +336,7 @@ impl<K: Kernel> Factors<K> {
             pointer: packed.as_ptr(),
             across: steps.len() * K::WIDTH,
             step: K::WIDTH,
+            tile: 0,
         }
     }
 

@@ -24,6 +24,9 @@ pub(super) trait Kernel {
     const BLOCK: usize;
     /// Whether parts of vectors are read as fast as whole ones. Otherwise panels that end in one are read packed.
     const READS_PARTS: bool;
+    /// Steps beyond which a, where its columns are contiguous, is read packed tile by tile: each step of a tile has a cache line
+    /// of its own otherwise, and no more of them stay in the first-level cache. Never, where that was not measured.
+    const LONG: usize;
     /// Steps of k at a time: those of a panel and of a block of rows stay in the second-level cache together.
     const STEPS: usize;
 
@@ -45,6 +48,15 @@ pub(super) trait Kernel {
     /// # Safety
     /// As [`Self::copy`].
     unsafe fn transpose(source: Source, to: *mut u32, pitch: usize);
+
+    /// The same, [`Self::ROWS`] lanes at a time: step by step, and those of the next `tile` further. Never called where
+    /// nothing is [long](Self::LONG).
+    ///
+    /// # Safety
+    /// As [`Self::copy`].
+    unsafe fn copy_tiles(_source: Source, _to: *mut u32, _tile: usize) {
+        unreachable!("nothing is long")
+    }
 
     /// The lanes of a matrix that is contiguous along k, still so, `pitch` from one column to the next. Where an element is a
     /// lane it is read where it lies, and this is never called.
@@ -70,10 +82,12 @@ pub(super) struct Panel {
     pub(super) rows: usize,
     /// At most [`Kernel::COLUMNS`].
     pub(super) width: usize,
-    /// Lane (i, p) lies at `i * a_row + p * a_step`, one of which is 1.
+    /// Lane (i, p) of the first tile's rows lies at `i * a_row + p * a_step`, one of which is 1, and `a_tile` further in the
+    /// next tile's.
     pub(super) a: *const u32,
     pub(super) a_row: usize,
     pub(super) a_step: usize,
+    pub(super) a_tile: usize,
     /// Lane (p, j) lies at `p * b_step + j` in the columns of the first tile, and `b_tile` further in those of the next.
     pub(super) b: *const u32,
     pub(super) b_step: usize,
@@ -255,7 +269,7 @@ macro_rules! panel_loops {
                 // masked to the panel's width. A step of `pack` has room for all vectors; prefetching touches nothing,
                 // whatever the address.
                 unsafe {
-                    let a = panel.a.add(row * panel.a_row);
+                    let a = panel.a.add(row / ROWS * panel.a_tile);
                     let (a_row, a_step) = if ALONG { (panel.a_row, 1) } else { (1, panel.a_step) };
                     let b = panel.b.add(column / WIDTH * panel.b_tile);
                     let pack = panel.pack.wrapping_add(column * panel.depth);

@@ -357,8 +357,8 @@ mod tests {
         all
     }
 
-    /// Edges of tiles, panels, blocks of rows and of k, and of what is packed at a time.
-    const SHAPES: [[usize; 3]; 13] = [
+    /// Edges of tiles, panels, blocks of rows and of k, of what is packed at a time, and few rows of a large factor.
+    const SHAPES: [[usize; 3]; 14] = [
         [1, 1, 1],
         [1, 5, 3],
         [13, 9, 5],
@@ -372,6 +372,7 @@ mod tests {
         [70, 2100, 50],
         [540, 1030, 60],
         [20, 1024, 3100],
+        [130, 1100, 150],
     ];
 
     #[test]
@@ -407,16 +408,21 @@ mod tests {
         }
         for [m, k, n] in SHAPES {
             let (a, b) = (values(m, k), values(k, n));
-            let b_turned = b.t().as_standard_layout().into_owned();
+            let turned = |x: &Array2<f32>| x.t().as_standard_layout().into_owned();
+            let (a_turned, b_turned) = (turned(&a), turned(&b));
             let expected = a.dot(&b);
             let mut out = Array2::<f32>::zeros((m, n));
-            for (sums, b) in [(1.0, b.view()), (2.0, b_turned.t())] {
-                for product in [Product::new(a.view(), b), Product::new(a.view(), b).alone()] {
-                    let out = Out::of(out.view_mut());
-                    // SAFETY: the instructions are there, and rows are contiguous.
-                    unsafe { blocked::run::<avx2::F32, _>(&product, out, None, true, &|_| {}) };
+            let mut sums = 0.0;
+            for a in [a.view(), a_turned.t()] {
+                for b in [b.view(), b_turned.t()] {
+                    for product in [Product::new(a, b), Product::new(a, b).alone()] {
+                        let out = Out::of(out.view_mut());
+                        // SAFETY: the instructions are there, and rows or columns are contiguous.
+                        unsafe { blocked::run::<avx2::F32, _>(&product, out, None, true, &|_| {}) };
+                        sums += 1.0;
+                    }
+                    assert_eq!(out, &expected * sums, "{m} x {k} x {n}");
                 }
-                assert_eq!(out, &expected * (2.0 * sums), "{m} x {k} x {n}");
             }
         }
     }
