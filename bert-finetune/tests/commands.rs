@@ -453,6 +453,11 @@ fn several_labels_and_tags_may_be_numbers_too() {
     std::fs::write(root.join("n.csv"), numbered).unwrap();
     assert_eq!(evaluate("n.csv"), evaluate("d.csv"));
     assert_eq!(evaluate("n.csv")["subset_accuracy"], 1.0);
+    let listed = ROWS
+        .replace("yes,", "['yes'],")
+        .replace("no,", r#""[""no""]","#);
+    std::fs::write(root.join("l.csv"), listed).unwrap();
+    assert_eq!(evaluate("l.csv"), evaluate("d.csv"));
     // Whether each label is one is not which ones are.
     let hot = "{\"text\": \"the sun\", \"label\": [0.0, 1.0]}\n";
     std::fs::write(root.join("hot.jsonl"), hot).unwrap();
@@ -461,6 +466,12 @@ fn several_labels_and_tags_may_be_numbers_too() {
         &["evaluate", "--model", "run/model", "--data", "hot.jsonl"],
     );
     refused(&refusal, 1, &["hot.jsonl:1", "each once"]);
+    // Nor are labels missing where the row that has them cannot be used.
+    let row = "{\"text\": \"the sun\", \"label\": []}\n";
+    std::fs::write(root.join("hot.jsonl"), row.to_string() + hot).unwrap();
+    let data = r#"data={"train": "hot.jsonl", "valid_fraction": 0}"#;
+    let more = ["--set", task, "--set", data, "--set", "run_dir=hot"];
+    refused(&train(root, &more), 1, &["hot.jsonl:2", "each once"]);
 
     std::fs::remove_dir_all(root.join("run")).unwrap();
     // The name of a table, but no table.

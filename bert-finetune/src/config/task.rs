@@ -91,9 +91,9 @@ pub struct TokensConfig {
     pub tag_column: Option<usize>,
     /// The key, or column, of plain text in rows that are to be answered.
     pub text: String,
-    /// The key of the array of words in JSON Lines.
+    /// The key, or column, of the array of words in rows.
     pub words: String,
-    /// The key of the array of tags in JSON Lines.
+    /// The key, or column, of the array of tags in rows.
     pub tags: String,
 }
 

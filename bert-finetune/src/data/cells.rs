@@ -1,6 +1,7 @@
 //! The cells of one CSV or TSV record.
 
 use bert_core::files::content;
+use serde_json::Value;
 
 /// Where in a CSV cell the next byte stands.
 #[derive(Clone, Copy, PartialEq)]
@@ -127,6 +128,45 @@ fn quoted_cell(line: &str) -> Option<(String, &str)> {
     }
 }
 
+/// The array that a cell is, as JSON has it or as Python prints a list, which is how pandas writes one into a table.
+pub(crate) fn array(cell: &str) -> Option<Vec<Value>> {
+    if !cell.trim_start().starts_with('[') {
+        return None;
+    }
+    let json = serde_json::from_str(cell);
+    json.or_else(|_| serde_json::from_str(&as_json(cell))).ok()
+}
+
+/// Python's strings as those of JSON, which end with another quote and know fewer escapes.
+fn as_json(python: &str) -> String {
+    let mut json = String::with_capacity(python.len());
+    let mut within = None;
+    let mut characters = python.chars();
+    while let Some(character) = characters.next() {
+        match (within, character) {
+            (None, '\'' | '"') => {
+                within = Some(character);
+                json.push('"');
+            }
+            (Some(quote), _) if character == quote => {
+                within = None;
+                json.push('"');
+            }
+            (Some(_), '"') => json.push_str("\\\""),
+            (Some(_), '\\') => match characters.next() {
+                Some('\'') => json.push('\''),
+                Some('x') => json.push_str("\\u00"),
+                escaped => {
+                    json.push('\\');
+                    json.extend(escaped);
+                }
+            },
+            _ => json.push(character),
+        }
+    }
+    json
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +229,23 @@ mod tests {
         assert_eq!(tsv(line, 3), ["\"one", "two\"", "1"]);
         assert_eq!(tsv(line, 4), ["\"one", "two\"", "1"]);
         assert_eq!(tsv("1\t\"a\tb\"\t", 3), ["1", "a\tb", ""]);
+    }
+
+    #[test]
+    fn an_array_in_a_cell_is_that_of_json_or_of_python() {
+        for (cell, expected) in [
+            (r#"["joy", "a\"b"]"#, r#"["joy", "a\"b"]"#),
+            ("[27, 3]", "[27, 3]"),
+            ("[]", "[]"),
+            ("['joy', 'anger']", r#"["joy", "anger"]"#),
+            (r#"['say "no"', "it's"]"#, r#"["say \"no\"", "it's"]"#),
+            (r"['\'\\ \xe9\t']", r#"["'\\ \u00e9\t"]"#),
+        ] {
+            let expected: Vec<Value> = serde_json::from_str(expected).unwrap();
+            assert_eq!(array(cell), Some(expected), "{cell}");
+        }
+        for neither in ["a", "{}", "['a' 'b']", "[None]", "['a', b]", "['a]", "[a]"] {
+            assert_eq!(array(neither), None, "{neither}");
+        }
     }
 }

@@ -16,7 +16,7 @@
 //! concerns one record they go on with the next, so that a caller can count and skip; after an error
 //! of the operating system they end.
 
-mod cells;
+pub(crate) mod cells;
 pub(crate) mod characters;
 pub mod conll;
 pub mod input;

@@ -40,6 +40,11 @@ impl<T: Task> Rows<T> {
         })
     }
 
+    /// Ends with the rows that cannot be used, where such rows are refused.
+    pub(super) fn refuse_bad(self) -> Result<()> {
+        self.bad.finish().map(|_| ())
+    }
+
     /// Holds the rows of the second list out.
     pub(super) fn split(self, held_out: &[usize]) -> (Self, Self) {
         let policy = self.bad.policy();

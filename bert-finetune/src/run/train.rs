@@ -191,7 +191,14 @@ impl Start<'_> {
         // Before rows are held out: the only row of a label may be among them.
         let from = self.directory.checkpoint().unwrap_or(&config.model.path);
         let known = read_head(from)?.labels;
-        let plain = T::learn(of_task, &rows.records, &known)?;
+        let plain = match T::learn(of_task, &rows.records, &known) {
+            Ok(plain) => plain,
+            Err(error) => {
+                // What is missing may be in the rows that cannot be used.
+                rows.refuse_bad()?;
+                return Err(error);
+            }
+        };
         let (mut train, valid) = match &self.files.valid {
             Some(path) => (rows, Some(Rows::read(of_task, path, data.bad_rows)?)),
             None if data.valid_fraction > 0.0 && rows.records.len() > 1 => {

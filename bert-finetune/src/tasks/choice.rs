@@ -132,8 +132,13 @@ impl Asked {
 
 /// The choices: an array of texts, or the texts of several columns.
 fn texts(row: &Row, path: &Arc<Path>, key: &str) -> Result<Vec<String>> {
-    match row.fields.get(key) {
-        Some(Value::Array(values)) => {
+    let Some(value) = row.fields.get(key) else {
+        let columns = key.split(',').map(str::trim);
+        let texts = columns.map(|column| not_empty(row, path, column).map(str::to_string));
+        return texts.collect();
+    };
+    match row::array(value) {
+        Some(values) => {
             let text = |value: &Value| match value {
                 // As it stands: answers repeat it.
                 Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
@@ -146,15 +151,10 @@ fn texts(row: &Row, path: &Arc<Path>, key: &str) -> Result<Vec<String>> {
                 Origin::of(path, row).error(problem, "give a string for each choice")
             })
         }
-        Some(_) => Err(Origin::of(path, row).error(
+        None => Err(Origin::of(path, row).error(
             format!("\"{key}\" is not an array"),
             "give an array of texts, or name the columns of the choices: \"choices\": \"a,b,c\"",
         )),
-        None => {
-            let columns = key.split(',').map(str::trim);
-            let texts = columns.map(|column| not_empty(row, path, column).map(str::to_string));
-            texts.collect()
-        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What rows of data have in common: where they stand, and a text, a pair or ids in them.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use bert_core::error::{Error, Result};
 use serde_json::Value;
 
+use crate::data::cells;
 use crate::data::table::Row;
 use crate::examples::Sequence;
 
@@ -111,7 +113,16 @@ fn ids(row: &Row, path: &Arc<Path>) -> Result<Sequence> {
 
 fn whole_numbers<T: TryFrom<u64>>(value: &Value) -> Option<Vec<T>> {
     let number = |value: &Value| T::try_from(value.as_u64()?).ok();
-    value.as_array()?.iter().map(number).collect()
+    array(value)?.iter().map(number).collect()
+}
+
+/// The elements of an array, which in the cell of a table is written out.
+pub fn array(value: &Value) -> Option<Cow<'_, [Value]>> {
+    match value {
+        Value::Array(values) => Some(values.into()),
+        Value::String(cell) => cells::array(cell).map(Cow::from),
+        _ => None,
+    }
 }
 
 /// A label as text: numbers and truth values are names too.

@@ -108,12 +108,10 @@ fn gold_of(answer: &SequenceAnswer, value: &Value) -> Option<Gold> {
                 // `[1.0, 0.0]` says for each label whether it is one, not which.
                 Value::Array(values) if values.iter().any(Value::is_f64) => return None,
                 Value::Array(values) => values.iter().map(row::label).collect::<Option<_>>()?,
-                // As a table has an array in a cell.
-                Value::String(text)
-                    if text.trim().starts_with('[') && text.trim().ends_with(']') =>
-                {
-                    let list = serde_json::from_str::<Vec<Value>>(text).ok()?;
-                    return gold_of(answer, &Value::Array(list));
+                // An array in a table's cell.
+                Value::String(text) if text.trim_start().starts_with('[') => {
+                    let values = row::array(value)?.into_owned();
+                    return gold_of(answer, &Value::Array(values));
                 }
                 Value::String(text) => {
                     let parts = text.split(separator.as_str()).map(str::trim);

@@ -55,7 +55,7 @@ impl Record {
         } = config;
         let origin = Origin::of(path, row);
         let names = |key: &str, value: &Value| -> Result<Vec<String>> {
-            let list = value.as_array().filter(|list| !list.is_empty());
+            let list = row::array(value).filter(|list| !list.is_empty());
             let names: Option<Vec<String>> =
                 list.and_then(|list| list.iter().map(row::label).collect());
             names.ok_or_else(|| {

@@ -17,6 +17,7 @@ pub(super) struct Rows {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `text` or `input_ids`")]
 struct Row {
     text: Option<String>,
     text_pair: Option<String>,
