@@ -13,8 +13,8 @@ use bert_core::files::open;
 /// An iterator over the rows of a file. After an [`Error::Data`](bert_core::error::Error::Data) it goes on with the next row.
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 
-/// The rows of a file: `.jsonl` (or `.json`), `.csv`, `.tsv`, each also `.gz` or `.zst`; of any other name a line is a text, which is
-/// put under the key `text`, and of `-`, the standard input, a text or an object of JSON. Empty lines are no rows.
+/// The rows of a file: `.jsonl` (or `.json`), `.csv`, `.tsv`, each also `.gz` or `.zst`; of any other name a line is a text,
+/// which is put under the key `text`, and of `-`, the standard input, a text or an object of JSON. Empty lines are no rows.
 ///
 /// # Errors
 /// [`Error::Io`](bert_core::error::Error::Io) where the file cannot be opened, and what its header gives.
