@@ -181,17 +181,15 @@ fn receive<T>(receiver: &Receiver<T>) -> Option<T> {
     const PAUSE: Duration = Duration::from_millis(1);
     loop {
         match receiver.try_recv() {
-            Ok(next) => return Some(next),
-            Err(TryRecvError::Disconnected) => return None,
             Err(TryRecvError::Empty) => {}
+            next => return next.ok(),
         }
         match rayon::yield_now() {
             None => return receiver.recv().ok(), // not a thread of the pool
             Some(rayon::Yield::Executed) => {}
             Some(rayon::Yield::Idle) => match receiver.recv_timeout(PAUSE) {
-                Ok(next) => return Some(next),
-                Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
+                next => return next.ok(),
             },
         }
     }

@@ -169,12 +169,11 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
                 for index in group.clone() {
                     let first = index * panel_lanes + part.start * K::WIDTH;
                     let b = Columns {
-                        lanes: Lanes {
-                            pointer: packed.get().wrapping_add(first),
-                            across: steps.len() * K::WIDTH,
-                            step: K::WIDTH,
-                            tile: 0,
-                        },
+                        lanes: Lanes::packed(
+                            packed.get().wrapping_add(first),
+                            K::WIDTH,
+                            steps.len(),
+                        ),
                         pack: std::ptr::null_mut(),
                         next: std::ptr::null(),
                     };
@@ -236,7 +235,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             a_tile: a.tile,
             b: b.lanes.pointer,
             b_step: b.lanes.step,
-            b_tile: b.lanes.across,
+            b_tile: b.lanes.tile,
             pack: b.pack,
             next: b.next,
             next_row: self.factors.b.stride,

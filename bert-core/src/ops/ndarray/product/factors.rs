@@ -70,12 +70,24 @@ pub(super) struct Factors<K> {
 #[derive(Clone, Copy)]
 pub(super) struct Lanes {
     pub(super) pointer: *const u32,
-    /// From one row of a, or one tile's columns of b, to the next.
+    /// From one row of a, or one column of b, to the next of its tile.
     pub(super) across: usize,
     /// From one step of k to the next.
     pub(super) step: usize,
-    /// From one tile's rows of a to the next.
+    /// From one tile's rows or columns to the next.
     pub(super) tile: usize,
+}
+
+impl Lanes {
+    /// Packed tile by tile, each so many lanes a step.
+    pub(super) fn packed(pointer: *const u32, lanes: usize, steps: usize) -> Self {
+        Self {
+            pointer,
+            across: 1,
+            step: lanes,
+            tile: steps * lanes,
+        }
+    }
 }
 
 /// The columns of a product in panels. Where no more than a vector would be left for the last and a tile has three, it takes
@@ -187,12 +199,7 @@ impl<K: Kernel> Factors<K> {
             // SAFETY: steps of the memory just sized, which this task alone writes; `of`'s caller spoke for the instructions.
             unsafe { K::copy_tiles(source, to.get().add(steps.start * K::ROWS), tile) };
         });
-        Lanes {
-            pointer: lanes.as_ptr(),
-            across: 1,
-            step: K::ROWS,
-            tile,
-        }
+        Lanes::packed(lanes.as_ptr(), K::ROWS, self.steps)
     }
 
     /// Lanes of some rows of a, for one task.
@@ -215,12 +222,7 @@ impl<K: Kernel> Factors<K> {
             let lanes = sized(copy, rows.len().div_ceil(K::ROWS) * tile);
             // SAFETY: the memory just sized for it; `of`'s caller spoke for the instructions.
             unsafe { K::copy_tiles(self.rows_of_a(rows, steps), lanes.as_mut_ptr(), tile) };
-            return Lanes {
-                pointer: lanes.as_ptr(),
-                across: 1,
-                step: K::ROWS,
-                tile,
-            };
+            return Lanes::packed(lanes.as_ptr(), K::ROWS, steps.len());
         }
         let (row, step) = self.strides_of_copy(rows.len(), steps.len());
         let lanes = sized(copy, rows.len() * steps.len());
@@ -316,9 +318,9 @@ impl<K: Kernel> Factors<K> {
     pub(super) fn b_in_place(&self, panel: usize, steps: &Range<usize>) -> Lanes {
         Lanes {
             pointer: self.b.at(steps.start, self.panels.start(panel)).cast(),
-            across: K::WIDTH,
+            across: 1,
             step: self.b.stride,
-            tile: 0,
+            tile: K::WIDTH,
         }
     }
 
@@ -332,12 +334,7 @@ impl<K: Kernel> Factors<K> {
         let packed = sized(packed, steps.len() * K::COLUMNS);
         // SAFETY: the memory just sized for it.
         unsafe { self.pack(self.columns_of_b(panel, steps), packed.as_mut_ptr()) };
-        Lanes {
-            pointer: packed.as_ptr(),
-            across: steps.len() * K::WIDTH,
-            step: K::WIDTH,
-            tile: 0,
-        }
+        Lanes::packed(packed.as_ptr(), K::WIDTH, steps.len())
     }
 
     /// Packs a part of a panel, one tile's columns after the other's.
