@@ -4,13 +4,14 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::Finished;
-use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops};
+use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops, step_and_line};
 
 const ROWS: usize = 6;
 const WIDTH: usize = 2 * LANES;
 const COLUMNS: usize = 3 * WIDTH;
 const UNROLL: usize = 4;
 const LANES: usize = 8;
+const FETCHES: bool = true;
 
 /// Products in f32, with AVX2 and FMA.
 pub(super) struct F32;
@@ -23,10 +24,10 @@ impl Kernel for F32 {
     const PER_LANE: usize = 1;
     const BLOCK: usize = 12 * ROWS;
     const READS_PARTS: bool = false;
-    /// The lines of 32 KiB.
-    const LONG: usize = 512;
-    /// 192 KiB of a panel and 288 KiB of a block of rows.
-    const STEPS: usize = 1024;
+    const PACKS_A: bool = true;
+    const FETCHES: bool = FETCHES;
+    /// 144 KiB of a panel, as much of the next, and 216 KiB of a block of rows.
+    const STEPS: usize = 768;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
         // SAFETY: the caller's promises.

@@ -4,13 +4,14 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::Finished;
-use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops};
+use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops, step_and_line};
 
 const ROWS: usize = 8;
 const WIDTH: usize = 3 * LANES;
 const COLUMNS: usize = WIDTH;
 const UNROLL: usize = 1;
 const LANES: usize = 16;
+const FETCHES: bool = false;
 
 /// Products in f32, with AVX512F.
 pub(super) struct F32;
@@ -23,7 +24,8 @@ impl Kernel for F32 {
     const PER_LANE: usize = 1;
     const BLOCK: usize = 8 * ROWS;
     const READS_PARTS: bool = true;
-    const LONG: usize = usize::MAX;
+    const PACKS_A: bool = false;
+    const FETCHES: bool = FETCHES;
     /// 192 KiB of a panel and 256 KiB of a block of rows.
     const STEPS: usize = 1024;
 
@@ -54,7 +56,8 @@ impl Kernel for Bf16 {
     const PER_LANE: usize = 2;
     const BLOCK: usize = F32::BLOCK;
     const READS_PARTS: bool = true;
-    const LONG: usize = usize::MAX;
+    const PACKS_A: bool = false;
+    const FETCHES: bool = FETCHES;
     const STEPS: usize = F32::STEPS;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {

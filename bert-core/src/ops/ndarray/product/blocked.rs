@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::factors::{Factors, Lanes, Operand, Shared, runs, sized};
+use super::factors::{Factors, Lanes, Operand, Shared, even_runs, runs, sized};
 use super::kernel::{Kernel, Panel};
 use super::{Finished, Out, Product, Threads};
 
@@ -50,7 +50,7 @@ struct Columns {
     /// Null, or scratch memory of the task for the run: see [`Panel::pack`].
     pack: *mut u32,
     /// See [`Panel::next`].
-    next: *const f32,
+    next: Option<Lanes>,
 }
 
 thread_local! {
@@ -110,17 +110,17 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             let mut packed = OWN.take();
             let panels = share(factors.panels.count(), task / parts, groups);
             // A run of k by all panels before the next run, so that a's part of it stays in the cache.
-            for steps in runs(factors.steps, K::STEPS) {
+            for steps in even_runs(factors.steps, K::STEPS) {
                 for panel in panels.clone() {
                     let nowhere = std::ptr::null_mut();
                     let whole = factors.panels.columns(panel).len().is_multiple_of(K::LANES);
                     let (lanes, pack) = if !are_lanes || !(whole || K::READS_PARTS) {
                         (factors.packed_b(panel, &steps, &mut packed), nowhere)
                     } else if in_place {
-                        (factors.b_in_place(panel, &steps), nowhere)
+                        (factors.b_in_place(panel, steps.start), nowhere)
                     } else {
                         let pack = sized(&mut packed, steps.len() * K::COLUMNS);
-                        (factors.b_in_place(panel, &steps), pack.as_mut_ptr())
+                        (factors.b_in_place(panel, steps.start), pack.as_mut_ptr())
                     };
                     let mut a = *a.get();
                     a.pointer = a
@@ -140,7 +140,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
         let panels_at_a_time = (PACKED / (factors.steps.min(K::STEPS) * K::COLUMNS)).max(1);
         for panels in runs(factors.panels.count(), panels_at_a_time) {
             let steps_at_a_time = PACKED / (panels.len() * K::COLUMNS) / K::STEPS * K::STEPS;
-            for steps in runs(factors.steps, steps_at_a_time.max(K::STEPS)) {
+            for steps in even_runs(factors.steps, steps_at_a_time.max(K::STEPS)) {
                 self.many_rows_of(panels.clone(), steps, shared);
             }
         }
@@ -156,6 +156,10 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             unsafe { factors.pack(source, packed.get().add(index * panel_lanes)) };
         };
         factors.threads.each(panels.len(), pack);
+        let lanes = |index: usize, step: usize| {
+            let at = index * panel_lanes + step * K::WIDTH;
+            Lanes::packed(packed.get().wrapping_add(at), K::WIDTH, steps.len())
+        };
         let row_blocks = factors.m.div_ceil(K::BLOCK);
         let groups = self.groups(row_blocks).min(panels.len());
         factors.threads.each(row_blocks * groups, |task| {
@@ -163,19 +167,20 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             let rows = start..(start + K::BLOCK).min(factors.m);
             let group = share(panels.len(), task % groups, groups);
             let mut copy = OWN.take();
-            for part in runs(steps.len(), K::STEPS) {
+            for part in even_runs(steps.len(), K::STEPS) {
                 let at = steps.start + part.start..steps.start + part.end;
                 let a = factors.lanes_of_a(rows.clone(), &at, &mut copy);
                 for index in group.clone() {
-                    let first = index * panel_lanes + part.start * K::WIDTH;
+                    // The panel after the last is the first for the next part of k.
+                    let (next, step) = if index + 1 < group.end {
+                        (index + 1, part.start)
+                    } else {
+                        (group.start, part.end)
+                    };
                     let b = Columns {
-                        lanes: Lanes::packed(
-                            packed.get().wrapping_add(first),
-                            K::WIDTH,
-                            steps.len(),
-                        ),
+                        lanes: lanes(index, part.start),
                         pack: std::ptr::null_mut(),
-                        next: std::ptr::null(),
+                        next: (K::FETCHES && step < steps.len()).then(|| lanes(next, step)),
                     };
                     self.compute(a, b, rows.clone(), panels.start + index, &at);
                 }
@@ -225,6 +230,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             None => (std::ptr::null_mut(), 0),
         };
         let at = rows.start * self.out.stride + columns.start;
+        let next = b.next.unwrap_or(Lanes::NOWHERE);
         let panel = Panel {
             depth: steps.len(),
             rows: rows.len(),
@@ -237,8 +243,9 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             b_step: b.lanes.step,
             b_tile: b.lanes.tile,
             pack: b.pack,
-            next: b.next,
-            next_row: self.factors.b.stride,
+            next: next.pointer,
+            next_row: next.step,
+            next_tile: next.tile,
             out: self.out.pointer.wrapping_add(at),
             out_row: self.out.stride,
             second,

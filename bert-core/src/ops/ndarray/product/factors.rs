@@ -79,6 +79,13 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
+    pub(super) const NOWHERE: Self = Self {
+        pointer: std::ptr::null(),
+        across: 0,
+        step: 0,
+        tile: 0,
+    };
+
     /// Packed tile by tile, each so many lanes a step.
     pub(super) fn packed(pointer: *const u32, lanes: usize, steps: usize) -> Self {
         Self {
@@ -161,8 +168,7 @@ impl<K: Kernel> Factors<K> {
 
     /// All lanes of a, for tasks that share them: rounded in bf16.
     pub(super) fn all_lanes_of_a(&self, shared: &mut Vec<u32>) -> Lanes {
-        let is_read_often = self.panels.count() > 2 && self.threads == Threads::All;
-        if self.steps > K::LONG && is_read_often && !self.a.rows_are_contiguous {
+        if self.packs_a() && self.threads == Threads::All {
             return self.tiles_of_a(shared);
         }
         if let Some(lanes) = self.a_in_place() {
@@ -186,8 +192,12 @@ impl<K: Kernel> Factors<K> {
         }
     }
 
-    /// All lanes of a, one tile's rows after the other's. Where they lie, a step of a tile is a part of a cache line, which every
-    /// tile fetches anew from another page.
+    /// Whether a is packed: so many panels read it that this takes a small part of the time.
+    fn packs_a(&self) -> bool {
+        K::PACKS_A && !self.a.rows_are_contiguous && self.panels.count() > 2
+    }
+
+    /// All lanes of a, one tile's rows after the other's.
     fn tiles_of_a(&self, shared: &mut Vec<u32>) -> Lanes {
         let tile = self.steps * K::ROWS;
         let lanes = sized(shared, self.m.div_ceil(K::ROWS) * tile);
@@ -209,6 +219,13 @@ impl<K: Kernel> Factors<K> {
         steps: &Range<usize>,
         copy: &mut Vec<u32>,
     ) -> Lanes {
+        if self.packs_a() {
+            let tile = steps.len() * K::ROWS;
+            let lanes = sized(copy, rows.len().div_ceil(K::ROWS) * tile);
+            // SAFETY: the memory just sized for it; `of`'s caller spoke for the instructions.
+            unsafe { K::copy_tiles(self.rows_of_a(rows, steps), lanes.as_mut_ptr(), tile) };
+            return Lanes::packed(lanes.as_ptr(), K::ROWS, steps.len());
+        }
         if self.a.rows_are_contiguous
             && let Some(lanes) = self.a_in_place()
         {
@@ -216,13 +233,6 @@ impl<K: Kernel> Factors<K> {
                 pointer: self.a.at(rows.start, steps.start).cast(),
                 ..lanes
             };
-        }
-        if steps.len() > K::LONG && !self.a.rows_are_contiguous {
-            let tile = steps.len() * K::ROWS;
-            let lanes = sized(copy, rows.len().div_ceil(K::ROWS) * tile);
-            // SAFETY: the memory just sized for it; `of`'s caller spoke for the instructions.
-            unsafe { K::copy_tiles(self.rows_of_a(rows, steps), lanes.as_mut_ptr(), tile) };
-            return Lanes::packed(lanes.as_ptr(), K::ROWS, steps.len());
         }
         let (row, step) = self.strides_of_copy(rows.len(), steps.len());
         let lanes = sized(copy, rows.len() * steps.len());
@@ -290,15 +300,16 @@ impl<K: Kernel> Factors<K> {
         steps.start * K::PER_LANE..(steps.end * K::PER_LANE).min(self.k)
     }
 
-    /// What comes after a run of steps of one of a task's panels: its next panel, the next run of its first, or the panel after
-    /// all of its, which is likely this thread's next task's. Null where there is none, where columns, not rows, are
-    /// contiguous, and where one thread works alone, in a task of attention or on a small product, whose factors are at hand.
+    /// What comes after a run of steps of one of a task's panels, where it lies in b: its next panel, the next run of its first,
+    /// or the panel after all of its, which is likely this thread's next task's. `None` where there is none, where columns, not
+    /// rows, are contiguous, and where one thread works alone, in a task of attention or on a small product, whose factors are
+    /// at hand.
     pub(super) fn next(
         &self,
         panel: usize,
         panels: &Range<usize>,
         steps: &Range<usize>,
-    ) -> *const f32 {
+    ) -> Option<Lanes> {
         let (panel, step) = if panel + 1 < panels.end {
             (panel + 1, steps.start)
         } else if steps.end < self.steps {
@@ -307,17 +318,13 @@ impl<K: Kernel> Factors<K> {
             (panel + 1, 0)
         };
         let far = self.b.rows_are_contiguous && self.threads == Threads::All;
-        if far && panel < self.panels.count() {
-            self.b.at(step * K::PER_LANE, self.panels.start(panel))
-        } else {
-            std::ptr::null()
-        }
+        (far && panel < self.panels.count()).then(|| self.b_in_place(panel, step * K::PER_LANE))
     }
 
-    /// A panel of b read where it lies, whose rows are contiguous and whose elements are lanes.
-    pub(super) fn b_in_place(&self, panel: usize, steps: &Range<usize>) -> Lanes {
+    /// A panel of b, whose rows are contiguous, where it lies, from a row on. Where an element is a lane it can be read so.
+    pub(super) fn b_in_place(&self, panel: usize, row: usize) -> Lanes {
         Lanes {
-            pointer: self.b.at(steps.start, self.panels.start(panel)).cast(),
+            pointer: self.b.at(row, self.panels.start(panel)).cast(),
             across: 1,
             step: self.b.stride,
             tile: K::WIDTH,
@@ -379,6 +386,15 @@ pub(super) fn runs(length: usize, most: usize) -> impl Iterator<Item = Range<usi
     (0..length)
         .step_by(most)
         .map(move |start| start..(start + most).min(length))
+}
+
+/// `0..length` in as few runs of at most `most` as there can be, about equally long.
+pub(super) fn even_runs(length: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let run = length
+        .div_ceil(length.div_ceil(most))
+        .next_multiple_of(8)
+        .min(most);
+    runs(length, run)
 }
 
 /// Raw pointers that several threads may use because each touches elements of its own.

@@ -24,9 +24,12 @@ pub(super) trait Kernel {
     const BLOCK: usize;
     /// Whether parts of vectors are read as fast as whole ones. Otherwise panels that end in one are read packed.
     const READS_PARTS: bool;
-    /// Steps beyond which a, where its columns are contiguous, is read packed tile by tile: each step of a tile has a cache line
-    /// of its own otherwise, and no more of them stay in the first-level cache. Never, where that was not measured.
-    const LONG: usize;
+    /// Whether a, where its columns are contiguous, is packed tile by tile: each step of a tile is part of a cache line otherwise,
+    /// which every tile fetches anew from another page. Not where that was not measured.
+    const PACKS_A: bool;
+    /// Whether elements of `out` are fetched while their sums are made, and packed panels before they are read. Not where that
+    /// was not measured.
+    const FETCHES: bool;
     /// Steps of k at a time: those of a panel and of a block of rows stay in the second-level cache together.
     const STEPS: usize;
 
@@ -49,13 +52,13 @@ pub(super) trait Kernel {
     /// As [`Self::copy`].
     unsafe fn transpose(source: Source, to: *mut u32, pitch: usize);
 
-    /// The same, [`Self::ROWS`] lanes at a time: step by step, and those of the next `tile` further. Never called where
-    /// nothing is [long](Self::LONG).
+    /// As [`Self::copy`], [`Self::ROWS`] lanes at a time: step by step, and those of the next `tile` further. Never called where
+    /// a is not [packed](Self::PACKS_A).
     ///
     /// # Safety
     /// As [`Self::copy`].
     unsafe fn copy_tiles(_source: Source, _to: *mut u32, _tile: usize) {
-        unreachable!("nothing is long")
+        unreachable!("a is read where it lies")
     }
 
     /// The lanes of a matrix that is contiguous along k, still so, `pitch` from one column to the next. Where an element is a
@@ -73,6 +76,12 @@ pub(super) trait Kernel {
 pub(super) const AHEAD: usize = 16;
 /// Elements of a line of the processor's caches.
 pub(super) const LINE: usize = 16;
+
+/// Which of so many steps, and which line of its row, a line is that is fetched for them: the first line of every step comes
+/// first.
+pub(super) fn step_and_line(number: usize, steps: usize) -> (usize, usize) {
+    (number % steps, number / steps)
+}
 
 /// Some rows of one panel of columns of a product.
 #[derive(Clone, Copy)]
@@ -95,10 +104,12 @@ pub(super) struct Panel {
     /// Unless it is null, b is copied to here, one tile's columns after the other's and [`Kernel::WIDTH`] lanes a step, by the
     /// first tile, whose loads it takes, and read from here by those after.
     pub(super) pack: *mut u32,
-    /// Unless it is null, the elements of b that the next panel is made of, which are fetched meanwhile.
-    pub(super) next: *const f32,
-    /// From one of their rows to the next.
+    /// Unless it is null, the elements of b that the next panel is made of, or their packed lanes, which are fetched meanwhile.
+    pub(super) next: *const u32,
+    /// From those of one row of b to the next's.
     pub(super) next_row: usize,
+    /// From those of one tile's columns to the next's.
+    pub(super) next_tile: usize,
     pub(super) out: *mut f32,
     pub(super) out_row: usize,
     pub(super) second: *mut MaybeUninit<f32>,
@@ -156,10 +167,10 @@ pub(super) struct Source {
 /// The loops over a panel, for one set of instructions and one precision. A macro, because only a function of its own can be
 /// compiled for a set of instructions.
 ///
-/// The module that calls it has `ROWS`, `WIDTH` and `LANES` as in [`Kernel`], and `UNROLL`, the steps of k written out one
-/// after the other; a `Vector` of lanes, which is one of sums too, and a `Mask` for the `first` of its lanes; and `zero`,
-/// `load`, `load_first`, `load_last`, `store`, `store_first`, `broadcast` and `multiply_add_f32` on these. `rows` and `vectors`
-/// are the heights and widths of tiles at the edges.
+/// The module that calls it has `ROWS`, `WIDTH`, `LANES` and `FETCHES` as in [`Kernel`], and `UNROLL`, the steps of k written
+/// out one after the other; a `Vector` of lanes, which is one of sums too, and a `Mask` for the `first` of its lanes; and
+/// `zero`, `load`, `load_first`, `load_last`, `store`, `store_first`, `broadcast` and `multiply_add_f32` on these. `rows` and
+/// `vectors` are the heights and widths of tiles at the edges.
 macro_rules! panel_loops {
     (
         $name:ident, $features:literal, $per_lane:literal, $multiply_add:ident,
@@ -169,6 +180,9 @@ macro_rules! panel_loops {
         /// As [`Kernel::panel`].
         #[target_feature(enable = $features)]
         unsafe fn $name<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
+            /// Lines of what a tile's columns are made of, in the steps that are written out.
+            const LINES: usize = UNROLL * WIDTH.div_ceil(LINE);
+
             // SAFETY: the caller's promises.
             unsafe {
                 if panel.a_step == 1 {
@@ -183,11 +197,11 @@ macro_rules! panel_loops {
                 mut panel: Panel,
                 finish: &F,
             ) {
-                // The tiles that pack nothing share the fetching.
+                // The tiles that pack nothing share the fetching, if they are enough.
                 let fetching =
                     (panel.rows / ROWS).saturating_sub(usize::from(!panel.pack.is_null()));
-                let lines = if panel.next.is_null() { 0 } else { WIDTH.div_ceil(LINE) };
-                let at_a_time = lines.div_ceil(fetching.max(1));
+                let lines = if panel.next.is_null() { 0 } else { LINES };
+                let at_a_time = if fetching < lines { lines } else { lines.min(1) };
                 let (mut row, mut fetched) = (0, 0);
                 while row < panel.rows {
                     let rows = ROWS.min(panel.rows - row);
@@ -232,20 +246,21 @@ macro_rules! panel_loops {
                 // SAFETY: the caller's promises.
                 unsafe {
                     match rows {
-                        $($rows => tile::<$rows, V, ALONG, false, false>(panel, row, column, 0..0),)*
+                        $($rows => tile::<$rows, V, ALONG, false, 0>(panel, row, column, 0),)*
                         _ if !panel.pack.is_null() => {
-                            tile::<ROWS, V, ALONG, true, false>(panel, row, column, 0..0);
+                            tile::<ROWS, V, ALONG, true, 0>(panel, row, column, 0);
                         }
-                        _ if !fetch.is_empty() => {
-                            tile::<ROWS, V, ALONG, false, true>(panel, row, column, fetch.clone());
-                        }
-                        _ => tile::<ROWS, V, ALONG, false, false>(panel, row, column, 0..0),
+                        _ => match fetch.len() {
+                            0 => tile::<ROWS, V, ALONG, false, 0>(panel, row, column, 0),
+                            1 => tile::<ROWS, V, ALONG, false, 1>(panel, row, column, fetch.start),
+                            _ => tile::<ROWS, V, ALONG, false, LINES>(panel, row, column, 0),
+                        },
                     }
                 }
             }
 
-            /// `R` rows from `row` and `V` vectors from `column` on; packs b if `PACK`, and fetches those lines of the next
-            /// panel's rows if `FETCH`. `ALONG` says that rows of a are contiguous; otherwise columns are.
+            /// `R` rows from `row` and `V` vectors from `column` on; packs b if `PACK`, and fetches so many [`LINES`] of the
+            /// next panel, from the first on, as `FETCH` says. `ALONG` says that rows of a are contiguous; otherwise columns are.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn tile<
@@ -253,12 +268,12 @@ macro_rules! panel_loops {
                 const V: usize,
                 const ALONG: bool,
                 const PACK: bool,
-                const FETCH: bool,
+                const FETCH: usize,
             >(
                 panel: &Panel,
                 row: usize,
                 column: usize,
-                fetch: Range<usize>,
+                first_line: usize,
             ) {
                 // Copies, which writing through pointers cannot change.
                 let Panel { b_step, next_row, .. } = *panel;
@@ -273,17 +288,20 @@ macro_rules! panel_loops {
                     let (a_row, a_step) = if ALONG { (panel.a_row, 1) } else { (1, panel.a_step) };
                     let b = panel.b.add(column / WIDTH * panel.b_tile);
                     let pack = panel.pack.wrapping_add(column * panel.depth);
-                    let next = panel.next.wrapping_add(column);
-                    let mut step = |p: usize| {
-                        if FETCH {
-                            for row in p * $per_lane..(p + 1) * $per_lane {
-                                let row = next.wrapping_add(row * next_row);
-                                for line in fetch.clone() {
-                                    let line = row.wrapping_add(line * LINE);
-                                    _mm_prefetch::<_MM_HINT_T1>(line.cast());
-                                }
-                            }
+                    let next = panel.next.wrapping_add(column / WIDTH * panel.next_tile);
+                    let mut ahead: [*const u32; FETCH] = std::array::from_fn(|i| {
+                        let (step, line) = step_and_line(first_line + i, UNROLL);
+                        next.wrapping_add(step * $per_lane * next_row + line * LINE)
+                    });
+                    let out = panel.out.add(row * panel.out_row + column);
+                    if FETCHES {
+                        for i in 0..R {
+                            let row = out.wrapping_add(i * panel.out_row);
+                            _mm_prefetch::<_MM_HINT_T0>(row.cast());
+                            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(V * LANES - 1).cast());
                         }
+                    }
+                    let mut step = |p: usize| {
                         let row = b.add(p * b_step);
                         let mut b = [zero(); V];
                         for (v, b) in b.iter_mut().enumerate() {
@@ -308,6 +326,13 @@ macro_rules! panel_loops {
                     };
                     let unrolled = panel.depth / UNROLL * UNROLL;
                     for p in (0..unrolled).step_by(UNROLL) {
+                        for line in &mut ahead {
+                            for row in 0..$per_lane {
+                                let line = line.wrapping_add(row * next_row);
+                                _mm_prefetch::<_MM_HINT_T1>(line.cast());
+                            }
+                            *line = line.wrapping_add(UNROLL * $per_lane * next_row);
+                        }
                         for i in 0..UNROLL {
                             step(p + i);
                         }
@@ -317,7 +342,7 @@ macro_rules! panel_loops {
                     }
                     let scale = broadcast(panel.scale.to_bits());
                     for (i, sums) in sums.iter().enumerate() {
-                        let out: *mut u32 = panel.out.add((row + i) * panel.out_row + column).cast();
+                        let out: *mut u32 = out.add(i * panel.out_row).cast();
                         for (v, &sum) in sums.iter().enumerate() {
                             let to = out.add(v * LANES);
                             let old = match (panel.add, v + 1 == V) {
