@@ -66,17 +66,16 @@ impl Texts {
         if line.trim_start().is_empty() {
             return Ok(None);
         }
-        let fields = if self.objects && line.trim_start().starts_with('{') {
-            serde_json::from_str(line).map_err(|error| {
-                let help = "give a text or an object of JSON a line";
-                self.lines.error(number, error.to_string(), help)
-            })?
-        } else {
-            Map::from_iter([(self.text.clone(), Value::from(line))])
-        };
+        if !self.objects || !line.trim_start().starts_with('{') {
+            return Ok(Some(Row::of_text(number, &self.text, line)));
+        }
+        let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
+            let help = "give a text or an object of JSON a line";
+            self.lines.error(number, error.to_string(), help)
+        })?;
         Ok(Some(Row {
             line: number,
-            fields: fields.into(),
+            fields: object.into(),
         }))
     }
 }

@@ -54,6 +54,14 @@ impl From<Map<String, Value>> for Fields {
 }
 
 impl Row {
+    /// A row that is nothing but a text, under this name.
+    pub fn of_text(line: u64, key: &str, text: impl Into<Value>) -> Self {
+        Self {
+            line,
+            fields: Fields(vec![(key.into(), text.into())]),
+        }
+    }
+
     /// The field of this name, if it is there and is text.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.fields.get(key)?.as_str()

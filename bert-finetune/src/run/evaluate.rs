@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::bad_rows::BadRowCount;
 use super::directory::FineTuned;
-use super::pools::Pools;
+use super::predictor::Loaded;
 use super::report::readable;
 use super::scores::Measured;
 use super::with_task;
@@ -74,15 +74,14 @@ impl<T: Task> Job for Evaluation<'_, T> {
     type Output = Option<Report>;
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<Self::Output> {
-        let model = self.opened.load::<B, T>(&self.task, &device)?;
-        let encoder = self.opened.encoder();
-        let pools = Pools::new(&self.task, &encoder, self.records, self.batch_tokens);
+        let loaded = Loaded::<B::InnerBackend, T>::new::<B>(self.opened, self.task, &device)?;
+        let pools = loaded.pools(self.records, self.batch_tokens);
         let pools = pools.with_progress();
         let progress = pools.progress();
-        let mut measured = Measured::new(&self.task);
+        let mut measured = Measured::new(&loaded.task);
         let mut bad = BadRowCount::new(self.policy);
         for pool in pools {
-            let scores = pool.scores(&model);
+            let scores = pool.scores(&loaded.model);
             let rows = pool.rows.into_iter();
             let usable = rows.filter_map(|row| match row {
                 Ok(row) => Some(Ok(row)),
@@ -97,7 +96,7 @@ impl<T: Task> Job for Evaluation<'_, T> {
         Ok(measured.report().map(|mut report| {
             let counts = [
                 ("skipped_rows", skipped),
-                ("truncated_texts", encoder.truncated()),
+                ("truncated_texts", loaded.encoder.truncated()),
             ];
             for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
                 report.details.insert(name.into(), json!(count));

@@ -6,7 +6,7 @@ use bert_core::backend::{Job, run_on, within};
 use bert_core::config::BackendConfig;
 use bert_core::error::{Error, Result};
 use bert_core::ops::{BertAutodiffBackend, BertBackend};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::directory::FineTuned;
 use super::pools::Pools;
@@ -131,28 +131,25 @@ impl<B: BertBackend, T: Task> AnyLoaded for (Loaded<B, T>, T::Config) {
 
 /// The row of this number, counted from 1.
 fn of_value(line: u64, value: Value, text_key: &str) -> Result<Row> {
-    let fields = match value {
-        Value::Object(fields) => fields,
-        Value::String(_) => Map::from_iter([(text_key.to_string(), value)]),
-        other => {
-            return Err(Error::Data {
-                path: ROWS.into(),
-                line: Some(line),
-                problem: format!("this is {}, not a text or an object", kind(&other)),
-                help: "give a text, or an object with the fields of a row".into(),
-            });
-        }
-    };
-    Ok(Row {
-        line,
-        fields: fields.into(),
-    })
+    match value {
+        Value::Object(object) => Ok(Row {
+            line,
+            fields: object.into(),
+        }),
+        Value::String(text) => Ok(Row::of_text(line, text_key, text)),
+        other => Err(Error::Data {
+            path: ROWS.into(),
+            line: Some(line),
+            problem: format!("this is {}, not a text or an object", kind(&other)),
+            help: "give a text, or an object with the fields of a row".into(),
+        }),
+    }
 }
 
 /// A task with its model, ready to answer.
 pub(super) struct Loaded<B: BertBackend, T> {
-    task: T,
-    model: Finetuning<B>,
+    pub(super) task: T,
+    pub(super) model: Finetuning<B>,
     pub(super) encoder: Encoder,
 }
 

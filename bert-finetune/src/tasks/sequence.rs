@@ -104,21 +104,21 @@ fn gold_of(answer: &SequenceAnswer, value: &Value) -> Option<Gold> {
     match answer {
         SequenceAnswer::Classification { .. } => row::label(value).map(Gold::Class),
         SequenceAnswer::MultiLabel { separator, .. } => {
+            let is_array = |text: &str| text.trim_start().starts_with('[');
             let labels: Vec<String> = match value {
-                // `[1.0, 0.0]` says for each label whether it is one, not which.
-                Value::Array(values) if values.iter().any(Value::is_f64) => return None,
-                Value::Array(values) => values.iter().map(row::label).collect::<Option<_>>()?,
-                // An array in a table's cell.
-                Value::String(text) if text.trim_start().starts_with('[') => {
-                    let values = row::array(value)?.into_owned();
-                    return gold_of(answer, &Value::Array(values));
-                }
-                Value::String(text) => {
+                Value::String(text) if !is_array(text) => {
                     let parts = text.split(separator.as_str()).map(str::trim);
                     let named = parts.filter(|part| !part.is_empty());
                     named.map(str::to_string).collect()
                 }
-                _ => return None,
+                value => {
+                    let values = row::array(value)?;
+                    // `[1.0, 0.0]` says for each label whether it is one, not which.
+                    if values.iter().any(Value::is_f64) {
+                        return None;
+                    }
+                    values.iter().map(row::label).collect::<Option<_>>()?
+                }
             };
             let mut once = HashSet::new();
             let all_once = labels.iter().all(|label| once.insert(label));

@@ -25,6 +25,7 @@ impl Kernel for F32 {
     const BLOCK: usize = 12 * ROWS;
     const READS_PARTS: bool = false;
     const PACKS_A: bool = true;
+    const PACKS_ALONE: bool = true;
     const FETCHES: bool = FETCHES;
     /// 144 KiB of a panel, as much of the next, and 216 KiB of a block of rows.
     const STEPS: usize = 768;

@@ -25,6 +25,7 @@ impl Kernel for F32 {
     const BLOCK: usize = 8 * ROWS;
     const READS_PARTS: bool = true;
     const PACKS_A: bool = false;
+    const PACKS_ALONE: bool = false;
     const FETCHES: bool = FETCHES;
     /// 192 KiB of a panel and 256 KiB of a block of rows.
     const STEPS: usize = 1024;
@@ -57,6 +58,7 @@ impl Kernel for Bf16 {
     const BLOCK: usize = F32::BLOCK;
     const READS_PARTS: bool = true;
     const PACKS_A: bool = false;
+    const PACKS_ALONE: bool = false;
     const FETCHES: bool = FETCHES;
     const STEPS: usize = F32::STEPS;
 

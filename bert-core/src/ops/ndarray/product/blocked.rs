@@ -24,7 +24,7 @@ const MANY_ROWS: usize = 512;
 const PART_ROWS: usize = 128;
 /// Multiplications below which other threads are not worth waking.
 const SMALL: usize = 1 << 19;
-/// Tiles up to which b is not worth packing. Within a task of attention it never is: k is the length of a sequence there.
+/// Tiles up to which b is not worth packing.
 const UNPACKED_TILES: usize = 2;
 
 /// Whether these operands are for this file.
@@ -100,7 +100,8 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
     fn few_rows(&self, shared: &mut Vec<u32>) {
         let factors = &self.factors;
         let are_lanes = K::PER_LANE == 1 && factors.b.rows_are_contiguous;
-        let in_place = factors.m <= UNPACKED_TILES * K::ROWS || factors.threads == Threads::One;
+        let packs = factors.threads == Threads::All || K::PACKS_ALONE;
+        let in_place = factors.m <= UNPACKED_TILES * K::ROWS || !packs;
         let a = Shared(factors.all_lanes_of_a(shared));
         let groups = self.groups(1);
         let parts = self.row_parts(groups);

@@ -27,6 +27,9 @@ pub(super) trait Kernel {
     /// Whether a, where its columns are contiguous, is packed tile by tile: each step of a tile is part of a cache line otherwise,
     /// which every tile fetches anew from another page. Not where that was not measured.
     const PACKS_A: bool;
+    /// Whether a thread alone, in a task of attention, packs b: rows of b lie so far apart there that they share few sets of the
+    /// caches. Not where that was not measured.
+    const PACKS_ALONE: bool;
     /// Whether elements of `out` are fetched while their sums are made, and packed panels before they are read. Not where that
     /// was not measured.
     const FETCHES: bool;
