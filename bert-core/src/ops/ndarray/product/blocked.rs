@@ -4,7 +4,7 @@
 //!
 //! With many rows, all threads pack b, then a task is a block of rows against all panels. With few rows, a task is some
 //! panels, each packed by the task that needs it: by the first tile, as it computes, where nothing has to be turned or
-//! rounded. The tiles after it fetch what the next panel is made of, so that memory and multiplication overlap.
+//! rounded. Tiles fetch the next panel, or what it is made of, so that memory and multiplication overlap.
 //!
 //! Every element is summed up by one task in the order of k, so neither tasks nor threads change a bit of it.
 

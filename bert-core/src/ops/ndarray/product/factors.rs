@@ -446,4 +446,17 @@ mod tests {
         check::<avx512::F32>(avx512::F32::LANES + 1);
         check::<avx2::F32>(1);
     }
+
+    #[test]
+    fn even_runs_are_as_few_as_they_can_be() {
+        for length in 1..2000 {
+            for most in [8, 512, 768] {
+                let runs: Vec<_> = even_runs(length, most).collect();
+                assert_eq!(runs.len(), length.div_ceil(most), "{length} by {most}");
+                assert!(runs.iter().all(|run| (1..=most).contains(&run.len())));
+                assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
+                assert_eq!((runs[0].start, runs[runs.len() - 1].end), (0, length));
+            }
+        }
+    }
 }
