@@ -1,10 +1,9 @@
 //! Products on AVX2: tiles of 6 rows and up to 16 columns, which are 12 of 16 registers; three of them make a panel.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use super::Finished;
-use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops, step_and_line};
+use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops};
 
 const ROWS: usize = 6;
 const WIDTH: usize = 2 * LANES;
@@ -29,6 +28,7 @@ impl Kernel for F32 {
     const FETCHES: bool = FETCHES;
     /// 144 KiB of a panel, as much of the next, and 216 KiB of a block of rows.
     const STEPS: usize = 768;
+    const STEPS_OF_FEW: usize = 192;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
         // SAFETY: the caller's promises.

@@ -1,10 +1,9 @@
 //! Products on AVX-512: tiles of 8 rows and up to 48 columns, which are 24 of 32 registers.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use super::Finished;
-use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops, step_and_line};
+use super::kernel::{AHEAD, Kernel, LINE, Panel, Source, panel_loops};
 
 const ROWS: usize = 8;
 const WIDTH: usize = 3 * LANES;
@@ -29,6 +28,7 @@ impl Kernel for F32 {
     const FETCHES: bool = FETCHES;
     /// 192 KiB of a panel and 256 KiB of a block of rows.
     const STEPS: usize = 1024;
+    const STEPS_OF_FEW: usize = Self::STEPS;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
         // SAFETY: the caller's promises.
@@ -61,6 +61,7 @@ impl Kernel for Bf16 {
     const PACKS_ALONE: bool = false;
     const FETCHES: bool = FETCHES;
     const STEPS: usize = F32::STEPS;
+    const STEPS_OF_FEW: usize = Self::STEPS;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
         // SAFETY: the caller's promises.

@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::factors::{Factors, Lanes, Operand, Shared, even_runs, runs, sized};
-use super::kernel::{Kernel, Panel};
+use super::kernel::{Kernel, Lines, Panel};
 use super::{Finished, Out, Product, Threads};
 
 /// Lanes of b packed at a time, 12 MiB of the third-level cache.
@@ -24,6 +24,8 @@ const MANY_ROWS: usize = 512;
 const PART_ROWS: usize = 128;
 /// Multiplications below which other threads are not worth waking.
 const SMALL: usize = 1 << 19;
+/// Tiles up to which waiting for b takes longer than adding to the result once more.
+const FEW_TILES: usize = 8;
 /// Tiles up to which b is not worth packing.
 const UNPACKED_TILES: usize = 2;
 
@@ -50,7 +52,7 @@ struct Columns {
     /// Null, or scratch memory of the task for the run: see [`Panel::pack`].
     pack: *mut u32,
     /// See [`Panel::next`].
-    next: Option<Lanes>,
+    next: Lines,
 }
 
 thread_local! {
@@ -102,6 +104,11 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
         let are_lanes = K::PER_LANE == 1 && factors.b.rows_are_contiguous;
         let packs = factors.threads == Threads::All || K::PACKS_ALONE;
         let in_place = factors.m <= UNPACKED_TILES * K::ROWS || !packs;
+        let steps_at_a_time = if factors.m <= FEW_TILES * K::ROWS {
+            K::STEPS_OF_FEW
+        } else {
+            K::STEPS
+        };
         let a = Shared(factors.all_lanes_of_a(shared));
         let groups = self.groups(1);
         let parts = self.row_parts(groups);
@@ -111,7 +118,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             let mut packed = OWN.take();
             let panels = share(factors.panels.count(), task / parts, groups);
             // A run of k by all panels before the next run, so that a's part of it stays in the cache.
-            for steps in even_runs(factors.steps, K::STEPS) {
+            for steps in even_runs(factors.steps, steps_at_a_time) {
                 for panel in panels.clone() {
                     let nowhere = std::ptr::null_mut();
                     let whole = factors.panels.columns(panel).len().is_multiple_of(K::LANES);
@@ -181,7 +188,13 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
                     let b = Columns {
                         lanes: lanes(index, part.start),
                         pack: std::ptr::null_mut(),
-                        next: (K::FETCHES && step < steps.len()).then(|| lanes(next, step)),
+                        next: if K::FETCHES && step < steps.len() {
+                            let Lanes { pointer, tile, .. } = lanes(next, step);
+                            let tiles = K::COLUMNS / K::WIDTH;
+                            Lines::of_rows(pointer, tiles, part.len() * K::WIDTH, tile)
+                        } else {
+                            Lines::NONE
+                        },
                     };
                     self.compute(a, b, rows.clone(), panels.start + index, &at);
                 }
@@ -231,7 +244,6 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             None => (std::ptr::null_mut(), 0),
         };
         let at = rows.start * self.out.stride + columns.start;
-        let next = b.next.unwrap_or(Lanes::NOWHERE);
         let panel = Panel {
             depth: steps.len(),
             rows: rows.len(),
@@ -244,9 +256,7 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
             b_step: b.lanes.step,
             b_tile: b.lanes.tile,
             pack: b.pack,
-            next: next.pointer,
-            next_row: next.step,
-            next_tile: next.tile,
+            next: b.next,
             out: self.out.pointer.wrapping_add(at),
             out_row: self.out.stride,
             second,

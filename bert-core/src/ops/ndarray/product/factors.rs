@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::ArrayView2;
 
-use super::kernel::{Kernel, Source};
+use super::kernel::{Kernel, Lines, Source};
 use super::{Product, Threads};
 
 /// Steps of a panel that are packed for one tile's columns before the next's.
@@ -79,13 +79,6 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) const NOWHERE: Self = Self {
-        pointer: std::ptr::null(),
-        across: 0,
-        step: 0,
-        tile: 0,
-    };
-
     /// Packed tile by tile, each so many lanes a step.
     pub(super) fn packed(pointer: *const u32, lanes: usize, steps: usize) -> Self {
         Self {
@@ -301,15 +294,10 @@ impl<K: Kernel> Factors<K> {
     }
 
     /// What comes after a run of steps of one of a task's panels, where it lies in b: its next panel, the next run of its first,
-    /// or the panel after all of its, which is likely this thread's next task's. `None` where there is none, where columns, not
+    /// or the panel after all of its, which is likely this thread's next task's. Nothing where there is none, where columns, not
     /// rows, are contiguous, and where one thread works alone, in a task of attention or on a small product, whose factors are
     /// at hand.
-    pub(super) fn next(
-        &self,
-        panel: usize,
-        panels: &Range<usize>,
-        steps: &Range<usize>,
-    ) -> Option<Lanes> {
+    pub(super) fn next(&self, panel: usize, panels: &Range<usize>, steps: &Range<usize>) -> Lines {
         let (panel, step) = if panel + 1 < panels.end {
             (panel + 1, steps.start)
         } else if steps.end < self.steps {
@@ -318,7 +306,12 @@ impl<K: Kernel> Factors<K> {
             (panel + 1, 0)
         };
         let far = self.b.rows_are_contiguous && self.threads == Threads::All;
-        (far && panel < self.panels.count()).then(|| self.b_in_place(panel, step * K::PER_LANE))
+        if !far || panel >= self.panels.count() {
+            return Lines::NONE;
+        }
+        let lanes = self.b_in_place(panel, step * K::PER_LANE);
+        let (rows, width) = (steps.len() * K::PER_LANE, self.panels.columns(panel).len());
+        Lines::of_rows(lanes.pointer, rows, width, self.b.stride)
     }
 
     /// A panel of b, whose rows are contiguous, where it lies, from a row on. Where an element is a lane it can be read so.

@@ -35,6 +35,9 @@ pub(super) trait Kernel {
     const FETCHES: bool;
     /// Steps of k at a time: those of a panel and of a block of rows stay in the second-level cache together.
     const STEPS: usize;
+    /// The same where rows are few and time goes to waiting for b. The next panel is fetched from where it lies in b, whose rows
+    /// share few of the cache's sets, and more of them than this would drive one another out.
+    const STEPS_OF_FEW: usize;
 
     /// Some rows against a panel of columns.
     ///
@@ -80,10 +83,61 @@ pub(super) const AHEAD: usize = 16;
 /// Elements of a line of the processor's caches.
 pub(super) const LINE: usize = 16;
 
-/// Which of so many steps, and which line of its row, a line is that is fetched for them: the first line of every step comes
-/// first.
-pub(super) fn step_and_line(number: usize, steps: usize) -> (usize, usize) {
-    (number % steps, number / steps)
+/// Lines of memory that are fetched one after the other, row by row: a row's lines lie together, the next row's may be pages
+/// further, and more prefetches are lost the less lies together.
+#[derive(Clone, Copy)]
+pub(super) struct Lines {
+    line: *const u32,
+    /// From here to the end of the row.
+    left_in_row: usize,
+    in_a_row: usize,
+    /// Elements from one row to the next.
+    row: usize,
+    left: usize,
+}
+
+impl Lines {
+    pub(super) const NONE: Self = Self::of_rows(std::ptr::null(), 0, 1, 0);
+
+    /// Those of so many rows of `width` elements, the first of them at `first`.
+    pub(super) const fn of_rows(first: *const u32, rows: usize, width: usize, row: usize) -> Self {
+        let in_a_row = width.div_ceil(LINE);
+        Self {
+            line: first,
+            left_in_row: in_a_row,
+            in_a_row,
+            row,
+            left: rows * in_a_row,
+        }
+    }
+
+    /// How many there still are.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// So many have been [handed out](Self::next), or more than there were.
+    pub(super) fn took(&mut self, count: usize) {
+        self.left = self.left.saturating_sub(count);
+    }
+
+    /// The next line; beyond the last, what would follow.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> *const u32 {
+        let line = self.line;
+        self.left_in_row -= 1;
+        let (further, left) = if self.left_in_row == 0 {
+            (
+                self.row.wrapping_sub((self.in_a_row - 1) * LINE),
+                self.in_a_row,
+            )
+        } else {
+            (LINE, self.left_in_row)
+        };
+        self.line = line.wrapping_add(further);
+        self.left_in_row = left;
+        line
+    }
 }
 
 /// Some rows of one panel of columns of a product.
@@ -107,12 +161,8 @@ pub(super) struct Panel {
     /// Unless it is null, b is copied to here, one tile's columns after the other's and [`Kernel::WIDTH`] lanes a step, by the
     /// first tile, whose loads it takes, and read from here by those after.
     pub(super) pack: *mut u32,
-    /// Unless it is null, the elements of b that the next panel is made of, or their packed lanes, which are fetched meanwhile.
-    pub(super) next: *const u32,
-    /// From those of one row of b to the next's.
-    pub(super) next_row: usize,
-    /// From those of one tile's columns to the next's.
-    pub(super) next_tile: usize,
+    /// The elements of b that the next panel is made of, or their packed lanes, which are fetched meanwhile.
+    pub(super) next: Lines,
     pub(super) out: *mut f32,
     pub(super) out_row: usize,
     pub(super) second: *mut MaybeUninit<f32>,
@@ -183,8 +233,10 @@ macro_rules! panel_loops {
         /// As [`Kernel::panel`].
         #[target_feature(enable = $features)]
         unsafe fn $name<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
-            /// Lines of what a tile's columns are made of, in the steps that are written out.
-            const LINES: usize = UNROLL * WIDTH.div_ceil(LINE);
+            /// Lines that are fetched while the steps that are written out are done: a tile's columns in those steps, or, where
+            /// there are enough tiles, a line.
+            const ALL: usize = UNROLL * $per_lane * WIDTH.div_ceil(LINE);
+            const SOME: usize = $per_lane;
 
             // SAFETY: the caller's promises.
             unsafe {
@@ -201,24 +253,21 @@ macro_rules! panel_loops {
                 finish: &F,
             ) {
                 // The tiles that pack nothing share the fetching, if they are enough.
-                let fetching =
-                    (panel.rows / ROWS).saturating_sub(usize::from(!panel.pack.is_null()));
-                let lines = if panel.next.is_null() { 0 } else { LINES };
-                let at_a_time = if fetching < lines { lines } else { lines.min(1) };
-                let (mut row, mut fetched) = (0, 0);
+                let fetching = panel.rows.div_ceil(ROWS) - usize::from(!panel.pack.is_null());
+                let at_a_time = if fetching * SOME < ALL { ALL } else { SOME };
+                let mut row = 0;
                 while row < panel.rows {
-                    let rows = ROWS.min(panel.rows - row);
-                    let fetch = if rows == ROWS && panel.pack.is_null() {
-                        fetched..(fetched + at_a_time).min(lines)
-                    } else {
-                        0..0
+                    // A tile of few rows has too few sums to keep the processor busy: it takes some of the tile's before.
+                    let rows = match panel.rows - row {
+                        left if ALONG && (ROWS + 1..ROWS + ROWS / 2).contains(&left) => left.div_ceil(2),
+                        left => left.min(ROWS),
                     };
                     for column in (0..panel.width).step_by(WIDTH) {
                         // SAFETY: rows `row..row + rows` of the panel, columns from `column` on.
                         unsafe {
                             match WIDTH.min(panel.width - column).div_ceil(LANES) {
-                                $($vectors => strip::<$vectors, ALONG>(&panel, [row, rows], column, &fetch),)*
-                                _ => strip::<{ WIDTH / LANES }, ALONG>(&panel, [row, rows], column, &fetch),
+                                $($vectors => strip::<$vectors, ALONG>(&mut panel, [row, rows], column, at_a_time),)*
+                                _ => strip::<{ WIDTH / LANES }, ALONG>(&mut panel, [row, rows], column, at_a_time),
                             }
                         }
                     }
@@ -227,7 +276,6 @@ macro_rules! panel_loops {
                             (panel.pack, WIDTH, panel.depth * WIDTH);
                         panel.pack = std::ptr::null_mut();
                     }
-                    fetched += fetch.len();
                     if panel.last {
                         for row in row..row + rows {
                             // SAFETY: a row of the panel that has just been written, and the second result's.
@@ -241,30 +289,33 @@ macro_rules! panel_loops {
             /// `rows` rows of some columns of a panel that make up `V` vectors.
             #[target_feature(enable = $features)]
             unsafe fn strip<const V: usize, const ALONG: bool>(
-                panel: &Panel,
+                panel: &mut Panel,
                 [row, rows]: [usize; 2],
                 column: usize,
-                fetch: &Range<usize>,
+                at_a_time: usize,
             ) {
+                let fetch = if panel.next.left() == 0 { 0 } else { at_a_time };
                 // SAFETY: the caller's promises.
                 unsafe {
-                    match rows {
-                        $($rows => tile::<$rows, V, ALONG, false, 0>(panel, row, column, 0),)*
+                    match (rows, fetch) {
+                        $(
+                            ($rows, 0) => tile::<$rows, V, ALONG, false, 0>(panel, row, column),
+                            ($rows, SOME) => tile::<$rows, V, ALONG, false, SOME>(panel, row, column),
+                            ($rows, _) => tile::<$rows, V, ALONG, false, ALL>(panel, row, column),
+                        )*
                         _ if !panel.pack.is_null() => {
-                            tile::<ROWS, V, ALONG, true, 0>(panel, row, column, 0);
+                            tile::<ROWS, V, ALONG, true, 0>(panel, row, column);
                         }
-                        _ => match fetch.len() {
-                            0 => tile::<ROWS, V, ALONG, false, 0>(panel, row, column, 0),
-                            1 => tile::<ROWS, V, ALONG, false, 1>(panel, row, column, fetch.start),
-                            _ => tile::<ROWS, V, ALONG, false, LINES>(panel, row, column, 0),
-                        },
+                        (_, 0) => tile::<ROWS, V, ALONG, false, 0>(panel, row, column),
+                        (_, SOME) => tile::<ROWS, V, ALONG, false, SOME>(panel, row, column),
+                        _ => tile::<ROWS, V, ALONG, false, ALL>(panel, row, column),
                     }
                 }
             }
 
-            /// `R` rows from `row` and `V` vectors from `column` on; packs b if `PACK`, and fetches so many [`LINES`] of the
-            /// next panel, from the first on, as `FETCH` says. `ALONG` says that rows of a are contiguous; otherwise columns are.
-            #[inline]
+            /// `R` rows from `row` and `V` vectors from `column` on; packs b if `PACK`, and fetches lines of the next panel,
+            /// `FETCH` at a time. `ALONG` says that rows of a are contiguous; otherwise columns are.
+            #[inline(never)]
             #[target_feature(enable = $features)]
             unsafe fn tile<
                 const R: usize,
@@ -273,13 +324,12 @@ macro_rules! panel_loops {
                 const PACK: bool,
                 const FETCH: usize,
             >(
-                panel: &Panel,
+                panel: &mut Panel,
                 row: usize,
                 column: usize,
-                first_line: usize,
             ) {
                 // Copies, which writing through pointers cannot change.
-                let Panel { b_step, next_row, .. } = *panel;
+                let Panel { b_step, mut next, .. } = *panel;
                 let width = (panel.width - column).min(V * LANES);
                 let last = first(width - (V - 1) * LANES);
                 let mut sums = [[zero(); V]; R];
@@ -287,15 +337,13 @@ macro_rules! panel_loops {
                 // masked to the panel's width. A step of `pack` has room for all vectors; prefetching touches nothing,
                 // whatever the address.
                 unsafe {
-                    let a = panel.a.add(row / ROWS * panel.a_tile);
-                    let (a_row, a_step) = if ALONG { (panel.a_row, 1) } else { (1, panel.a_step) };
+                    let (a, a_row, a_step) = if ALONG {
+                        (panel.a.add(row * panel.a_row), panel.a_row, 1)
+                    } else {
+                        (panel.a.add(row / ROWS * panel.a_tile), 1, panel.a_step)
+                    };
                     let b = panel.b.add(column / WIDTH * panel.b_tile);
                     let pack = panel.pack.wrapping_add(column * panel.depth);
-                    let next = panel.next.wrapping_add(column / WIDTH * panel.next_tile);
-                    let mut ahead: [*const u32; FETCH] = std::array::from_fn(|i| {
-                        let (step, line) = step_and_line(first_line + i, UNROLL);
-                        next.wrapping_add(step * $per_lane * next_row + line * LINE)
-                    });
                     let out = panel.out.add(row * panel.out_row + column);
                     if FETCHES {
                         for i in 0..R {
@@ -327,14 +375,10 @@ macro_rules! panel_loops {
                             }
                         }
                     };
-                    let unrolled = panel.depth / UNROLL * UNROLL;
+                    let unrolled = if PACK { 0 } else { panel.depth / UNROLL * UNROLL };
                     for p in (0..unrolled).step_by(UNROLL) {
-                        for line in &mut ahead {
-                            for row in 0..$per_lane {
-                                let line = line.wrapping_add(row * next_row);
-                                _mm_prefetch::<_MM_HINT_T1>(line.cast());
-                            }
-                            *line = line.wrapping_add(UNROLL * $per_lane * next_row);
+                        for _ in 0..FETCH {
+                            _mm_prefetch::<_MM_HINT_T1>(next.next().cast());
                         }
                         for i in 0..UNROLL {
                             step(p + i);
@@ -342,6 +386,10 @@ macro_rules! panel_loops {
                     }
                     for p in unrolled..panel.depth {
                         step(p);
+                    }
+                    if FETCH > 0 {
+                        next.took(unrolled / UNROLL * FETCH);
+                        panel.next = next;
                     }
                     let scale = broadcast(panel.scale.to_bits());
                     for (i, sums) in sums.iter().enumerate() {
