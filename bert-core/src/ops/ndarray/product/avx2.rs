@@ -29,6 +29,7 @@ impl Kernel for F32 {
     /// 144 KiB of a panel, as much of the next, and 216 KiB of a block of rows.
     const STEPS: usize = 768;
     const STEPS_OF_FEW: usize = 192;
+    const STEPS_UNPACKED: usize = 32;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
         // SAFETY: the caller's promises.
@@ -53,7 +54,7 @@ impl Kernel for F32 {
 
 panel_loops!(
     panel_f32, "avx2,fma", 1, multiply_add_f32,
-    rows: [1 2 3 4 5], vectors: [1]
+    rows: [1 2 3 4 5 6], vectors: [1]
 );
 
 type Vector = __m256;

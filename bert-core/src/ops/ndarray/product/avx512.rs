@@ -29,6 +29,7 @@ impl Kernel for F32 {
     /// 192 KiB of a panel and 256 KiB of a block of rows.
     const STEPS: usize = 1024;
     const STEPS_OF_FEW: usize = Self::STEPS;
+    const STEPS_UNPACKED: usize = Self::STEPS;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
         // SAFETY: the caller's promises.
@@ -62,6 +63,7 @@ impl Kernel for Bf16 {
     const FETCHES: bool = FETCHES;
     const STEPS: usize = F32::STEPS;
     const STEPS_OF_FEW: usize = Self::STEPS;
+    const STEPS_UNPACKED: usize = Self::STEPS;
 
     unsafe fn panel<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
         // SAFETY: the caller's promises.
@@ -86,11 +88,11 @@ impl Kernel for Bf16 {
 
 panel_loops!(
     panel_f32, "avx512f", 1, multiply_add_f32,
-    rows: [1 2 3 4 5 6 7], vectors: [1 2]
+    rows: [1 2 3 4 5 6 7 8], vectors: [1 2]
 );
 panel_loops!(
     panel_bf16, "avx512f,avx512bf16", 2, multiply_add_bf16,
-    rows: [1 2 3 4 5 6 7], vectors: [1 2]
+    rows: [1 2 3 4 5 6 7 8], vectors: [1 2]
 );
 
 type Vector = __m512;

@@ -104,10 +104,11 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
         let are_lanes = K::PER_LANE == 1 && factors.b.rows_are_contiguous;
         let packs = factors.threads == Threads::All || K::PACKS_ALONE;
         let in_place = factors.m <= UNPACKED_TILES * K::ROWS || !packs;
-        let steps_at_a_time = if factors.m <= FEW_TILES * K::ROWS {
-            K::STEPS_OF_FEW
-        } else {
-            K::STEPS
+        let steps_at_a_time = match factors.m.div_ceil(K::ROWS) {
+            _ if factors.threads == Threads::One => K::STEPS,
+            ..=UNPACKED_TILES => K::STEPS_UNPACKED,
+            ..=FEW_TILES => K::STEPS_OF_FEW,
+            _ => K::STEPS,
         };
         let a = Shared(factors.all_lanes_of_a(shared));
         let groups = self.groups(1);

@@ -38,6 +38,9 @@ pub(super) trait Kernel {
     /// The same where rows are few and time goes to waiting for b. The next panel is fetched from where it lies in b, whose rows
     /// share few of the cache's sets, and more of them than this would drive one another out.
     const STEPS_OF_FEW: usize;
+    /// The same where rows are too few for packing b. Panels of so few of its rows come in an order that the processor foresees:
+    /// each goes on where the one before ended.
+    const STEPS_UNPACKED: usize;
 
     /// Some rows against a panel of columns.
     ///
@@ -148,8 +151,8 @@ pub(super) struct Panel {
     pub(super) rows: usize,
     /// At most [`Kernel::COLUMNS`].
     pub(super) width: usize,
-    /// Lane (i, p) of the first tile's rows lies at `i * a_row + p * a_step`, one of which is 1, and `a_tile` further in the
-    /// next tile's.
+    /// Lane (i, p) lies at `i * a_row + p * a_step`, one of which is 1; where that is `a_row`, i is the row in the first tile, and
+    /// lanes of the next lie `a_tile` further.
     pub(super) a: *const u32,
     pub(super) a_row: usize,
     pub(super) a_step: usize,
@@ -222,8 +225,8 @@ pub(super) struct Source {
 ///
 /// The module that calls it has `ROWS`, `WIDTH`, `LANES` and `FETCHES` as in [`Kernel`], and `UNROLL`, the steps of k written
 /// out one after the other; a `Vector` of lanes, which is one of sums too, and a `Mask` for the `first` of its lanes; and
-/// `zero`, `load`, `load_first`, `load_last`, `store`, `store_first`, `broadcast` and `multiply_add_f32` on these. `rows` and
-/// `vectors` are the heights and widths of tiles at the edges.
+/// `zero`, `load`, `load_first`, `load_last`, `store`, `store_first`, `broadcast` and `multiply_add_f32` on these. `rows` are
+/// the heights of tiles, `vectors` the widths of those at the edge.
 macro_rules! panel_loops {
     (
         $name:ident, $features:literal, $per_lane:literal, $multiply_add:ident,
@@ -233,10 +236,11 @@ macro_rules! panel_loops {
         /// As [`Kernel::panel`].
         #[target_feature(enable = $features)]
         unsafe fn $name<F: Fn(Finished<'_>)>(panel: Panel, finish: &F) {
-            /// Lines that are fetched while the steps that are written out are done: a tile's columns in those steps, or, where
-            /// there are enough tiles, a line.
-            const ALL: usize = UNROLL * $per_lane * WIDTH.div_ceil(LINE);
+            /// Lines that are fetched while the steps that are written out are done: as few as there are tiles for, since many
+            /// at once are lost. With all, one row of tiles has fetched the whole panel.
             const SOME: usize = $per_lane;
+            const MORE: usize = 2 * SOME;
+            const ALL: usize = UNROLL * $per_lane * WIDTH.div_ceil(LINE);
 
             // SAFETY: the caller's promises.
             unsafe {
@@ -254,7 +258,10 @@ macro_rules! panel_loops {
             ) {
                 // The tiles that pack nothing share the fetching, if they are enough.
                 let fetching = panel.rows.div_ceil(ROWS) - usize::from(!panel.pack.is_null());
-                let at_a_time = if fetching * SOME < ALL { ALL } else { SOME };
+                let at_a_time = [SOME, MORE]
+                    .into_iter()
+                    .find(|at_a_time| fetching * at_a_time >= ALL)
+                    .unwrap_or(ALL);
                 let mut row = 0;
                 while row < panel.rows {
                     // A tile of few rows has too few sums to keep the processor busy: it takes some of the tile's before.
@@ -297,18 +304,17 @@ macro_rules! panel_loops {
                 let fetch = if panel.next.left() == 0 { 0 } else { at_a_time };
                 // SAFETY: the caller's promises.
                 unsafe {
+                    if rows == ROWS && !panel.pack.is_null() {
+                        return tile::<ROWS, V, ALONG, true, 0>(panel, row, column);
+                    }
                     match (rows, fetch) {
                         $(
                             ($rows, 0) => tile::<$rows, V, ALONG, false, 0>(panel, row, column),
                             ($rows, SOME) => tile::<$rows, V, ALONG, false, SOME>(panel, row, column),
+                            ($rows, MORE) => tile::<$rows, V, ALONG, false, MORE>(panel, row, column),
                             ($rows, _) => tile::<$rows, V, ALONG, false, ALL>(panel, row, column),
                         )*
-                        _ if !panel.pack.is_null() => {
-                            tile::<ROWS, V, ALONG, true, 0>(panel, row, column);
-                        }
-                        (_, 0) => tile::<ROWS, V, ALONG, false, 0>(panel, row, column),
-                        (_, SOME) => tile::<ROWS, V, ALONG, false, SOME>(panel, row, column),
-                        _ => tile::<ROWS, V, ALONG, false, ALL>(panel, row, column),
+                        _ => unreachable!("no tile is higher than {ROWS} rows"),
                     }
                 }
             }
