@@ -357,8 +357,8 @@ mod tests {
         all
     }
 
-    /// Edges of tiles, panels, blocks of rows and of k, of what is packed at a time, and few rows of a large factor.
-    const SHAPES: [[usize; 3]; 14] = [
+    /// Edges of tiles, panels, blocks of rows and of k, of what is packed at a time, and few rows, or parts of a tile, of a large factor.
+    const SHAPES: [[usize; 3]; 17] = [
         [1, 1, 1],
         [1, 5, 3],
         [13, 9, 5],
@@ -371,6 +371,9 @@ mod tests {
         [540, 70, 97],
         [70, 2100, 50],
         [540, 1030, 60],
+        [1, 1030, 600],
+        [7, 700, 150],
+        [32, 400, 150],
         [20, 1024, 3100],
         [130, 1100, 150],
     ];
