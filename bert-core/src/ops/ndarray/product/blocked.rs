@@ -106,8 +106,8 @@ impl<K: Kernel, F: Fn(Finished<'_>) + Sync> Plan<'_, K, F> {
         let in_place = factors.m <= UNPACKED_TILES * K::ROWS || !packs;
         let steps_at_a_time = match factors.m.div_ceil(K::ROWS) {
             _ if factors.threads == Threads::One => K::STEPS,
-            ..=UNPACKED_TILES => K::STEPS_UNPACKED,
-            ..=FEW_TILES => K::STEPS_OF_FEW,
+            tiles if tiles <= UNPACKED_TILES => K::STEPS_UNPACKED,
+            tiles if tiles <= FEW_TILES => K::STEPS_OF_FEW,
             _ => K::STEPS,
         };
         let a = Shared(factors.all_lanes_of_a(shared));
