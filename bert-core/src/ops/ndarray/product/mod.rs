@@ -357,7 +357,8 @@ mod tests {
         all
     }
 
-    /// Edges of tiles, panels, blocks of rows and of k, of what is packed at a time, and few rows, or parts of a tile, of a large factor.
+    /// Edges of tiles, panels, blocks of rows and of k, of what is packed at a time, and few rows, or parts of a tile, of a
+    /// large factor.
     const SHAPES: [[usize; 3]; 17] = [
         [1, 1, 1],
         [1, 5, 3],
