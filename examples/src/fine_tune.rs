@@ -7,7 +7,7 @@ use crate::{argmax, on_cpu, pack};
 use bert_core::backend::Job;
 use bert_core::config::{AdamConfig, OptimizerConfig};
 use bert_core::error::Result;
-use bert_core::files::write_directory_atomically;
+use bert_core::files::{must_be_free, write_directory_atomically};
 use bert_core::loss::cross_entropy;
 use bert_core::model::BertForSequenceClassification;
 use bert_core::nn::Init;
@@ -35,12 +35,16 @@ const STEPS: u64 = 30;
 /// The program.
 ///
 /// # Errors
-/// What reading the model gives.
+/// What reading the model gives, and where there is something already in the place of the output.
 pub fn run(arguments: &[String]) -> Result<()> {
     let directory = ModelDirectory::open(&arguments[0])?;
+    let output = arguments.get(1).map(Path::new);
+    if let Some(output) = output {
+        must_be_free(output)?;
+    }
     on_cpu(FineTune {
         directory: &directory,
-        output: arguments.get(1).map(Path::new),
+        output,
     })
 }
 

@@ -90,8 +90,11 @@ fn followed(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Fills a directory under a temporary name beside its target, flushes its files to disk, then renames it into place,
-/// replacing what a former call put there. Readers see the old directory or the new one, whole.
+/// Fills a directory under a temporary name beside its target, flushes its files to disk, then renames it into place.
+/// Readers see the old directory or the new one, whole.
+///
+/// A directory that is there already is replaced and **removed with all that is in it**: for names that people choose, ask
+/// [`must_be_free`] first.
 ///
 /// # Errors
 /// What `fill` returns, or [`Error::Io`].
@@ -112,14 +115,34 @@ pub fn write_directory_atomically(
         .and_then(|()| sync_files(&temporary))
         .and_then(|()| put(&temporary, path));
     // After an exchange this is the directory of before.
-    let removed = match fs::remove_dir_all(&temporary) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", &temporary)(error))
-        }
-        _ => Ok(()),
-    };
+    remove(&temporary);
     sync_directory(parent);
-    result.and(removed)
+    result
+}
+
+/// Removes a directory that is of no use any more. Where that fails nothing is lost but room: it is said, and work goes on.
+pub(crate) fn remove(directory: &Path) {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            log::warn!("{} cannot be removed: {error}", directory.display());
+        }
+        _ => {}
+    }
+}
+
+/// Refuses a place for output where there is something already. An empty directory is a free place.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn must_be_free(path: &Path) -> Result<()> {
+    let is_empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if !path.exists() || is_empty {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        problem: format!("{} is there already", path.display()),
+        help: "choose another place, or remove it first".into(),
+    })
 }
 
 /// As [`write_directory_atomically`], with the [checksums](write_checksums) of what `fill` wrote, which [`damage`]
@@ -206,7 +229,8 @@ fn put(temporary: &Path, path: &Path) -> Result<()> {
         let _ = fs::rename(&old, path);
         Error::io("rename", temporary)(error)
     })?;
-    fs::remove_dir_all(&old).map_err(Error::io("remove", &old))
+    remove(&old);
+    Ok(())
 }
 
 /// Flushes the files of a directory to disk, and the directory.
@@ -274,6 +298,12 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(names(&path), ["two"]);
         assert_eq!(names(root.path()), ["d"]);
+
+        let refused = must_be_free(&path).unwrap_err().to_string();
+        assert!(refused.ends_with("d is there already"), "{refused}");
+        must_be_free(&root.path().join("e")).unwrap();
+        fs::create_dir(root.path().join("e")).unwrap();
+        must_be_free(&root.path().join("e")).unwrap();
     }
 
     #[test]

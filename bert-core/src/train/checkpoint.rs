@@ -140,7 +140,7 @@ impl Checkpoints {
         })?;
         let list = self.list()?;
         for (_, old) in list.iter().rev().skip(self.keep.max(1)) {
-            fs::remove_dir_all(old).map_err(Error::io("remove", old))?;
+            crate::files::remove(old);
         }
         Ok(path)
     }

@@ -194,6 +194,9 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
                 ending = Ending::Interrupted;
                 break;
             }
+            // What could not be written ends the run at once, not when the next checkpoint is due.
+            let written = self.writing.done()?;
+            self.remember(written);
             let gradient_norm = self.step(&mut batches)?;
             let step = self.position.step;
             let last = step == config.steps;
@@ -328,7 +331,9 @@ impl<B: BertAutodiffBackend, M: Task<B>> Loop<'_, B, M> {
             log::warn!("step {step} is passed over: its {what} is not finite");
             return Ok((Vec::new(), f64::NAN));
         }
-        self.writing.finish()?;
+        if let Err(error) = self.writing.finish() {
+            log::error!("{error}"); // the lesser evil
+        }
         let describe: Vec<String> = micro_batches.iter().map(TaskBatch::describe).collect();
         Err(Error::NonFinite {
             what,

@@ -6,7 +6,7 @@ use bert_core::backend::{Job, run_on};
 use bert_core::command::{print, usage};
 use bert_core::config::{BackendConfig, BertConfig, Compute};
 use bert_core::error::Result;
-use bert_core::files::write_directory_atomically;
+use bert_core::files::{must_be_free, write_directory_atomically};
 use bert_core::model::BertForPreTraining;
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::tokenizer::BertTokenizer;
@@ -17,12 +17,7 @@ use super::model::architecture;
 
 pub(super) fn convert(model: &Path, output: &Path, json: bool) -> Result<()> {
     let config = read_config(model)?;
-    if output.exists() {
-        return Err(usage(
-            format!("{} is there already", output.display()),
-            "choose another --output, or remove it first",
-        ));
-    }
+    must_be_free(output)?;
     let has_tokenizer = ["tokenizer.json", "vocab.txt"]
         .iter()
         .any(|name| model.join(name).is_file());
