@@ -147,6 +147,13 @@ struct Tagger<B: Backend> {
     crf: Linear<B>,
 }
 
+/// A part of a user's own that is no linear map.
+#[derive(Module, Debug)]
+struct Transitions<B: Backend> {
+    bert: BertModel<B>,
+    transitions: Param<Tensor<B, 2>>,
+}
+
 /// Its body has another name than in checkpoints.
 #[derive(Module, Debug)]
 struct Misnamed<B: Backend> {
@@ -214,6 +221,37 @@ fn a_part_of_the_users_own_keeps_its_initial_values_until_it_is_saved() {
     let (again, loaded) = load_weights(directory.path(), other, &device).unwrap();
     assert_eq!(loaded, Loaded::default());
     assert_eq!(values(&again.crf.weight), initial);
+}
+
+#[test]
+fn only_linear_maps_are_transposed_in_checkpoints() {
+    let device = Default::default();
+    let tagger = Tagger::<NdArray>::new(3, &device);
+    let weight = values(&tagger.crf.weight);
+    let [inputs, outputs] = tagger.crf.weight.dims();
+    let init_config = config();
+    let init = Init::new(&init_config, 3, &device);
+    let table = Transitions {
+        bert: tagger.bert.clone(),
+        transitions: init.matrix("transitions", [4, 4]),
+    };
+    let transitions = values(&table.transitions);
+
+    let saved = tensors(&Checkpoint::open(save(&tagger).path()).unwrap());
+    let stored = &saved["crf.weight"];
+    for (place, value) in weight.iter().enumerate() {
+        let (input, output) = (place / outputs, place % outputs);
+        assert_eq!(stored[output * inputs + input], *value);
+    }
+    let directory = save(&table);
+    let saved = tensors(&Checkpoint::open(directory.path()).unwrap());
+    assert_eq!(saved["transitions"], transitions);
+    let other = Transitions {
+        transitions: init.matrix("others", [4, 4]),
+        ..table
+    };
+    let (again, _) = load_weights(directory.path(), other, &device).unwrap();
+    assert_eq!(values(&again.transitions), transitions);
 }
 
 #[test]

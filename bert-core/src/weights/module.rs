@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-use super::names::{Part, checkpoint_name, is_transposed, modern_name, own_part};
+use super::names::{Part, checkpoint_name, modern_name, own_part};
 use super::safetensors::write_safetensors;
 use super::{Checkpoint, weights_error};
 use crate::error::{Error, Result};
@@ -81,7 +81,7 @@ pub fn load_module<B: Backend, M: Module<B>>(
     let names = checkpoint.names().filter(|name| !is_left_out(name));
     let names: BTreeSet<&str> = names.collect();
     let mut fill = Fill::<B> {
-        path: Vec::new(),
+        place: Place::default(),
         present: names.iter().filter_map(|name| Part::of(name)).collect(),
         present_own: names.iter().filter_map(|name| own_part(name)).collect(),
         checkpoint,
@@ -118,8 +118,34 @@ pub fn load_module<B: Backend, M: Module<B>>(
     Err(weights_error(checkpoint.path(), problem))
 }
 
+/// Where a visit of a module is: the names of fields from the root on, and the kind of module that each is a field of.
+#[derive(Default)]
+struct Place(Vec<(String, String)>);
+
+impl Place {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.0.push((name.to_string(), container.to_string()));
+    }
+
+    fn leave(&mut self) {
+        self.0.pop();
+    }
+
+    fn path(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(".")
+    }
+
+    /// Whether a checkpoint keeps the transpose of the parameter that is here: linear maps, Burn's own too, are `[in, out]`
+    /// here and `[out, in]` there; tables, such as embeddings and what users add, are alike.
+    fn is_transposed(&self, dimensions: usize) -> bool {
+        let container = self.0.last().map(|(_, container)| container.as_str());
+        dimensions == 2 && container == Some("Struct:Linear")
+    }
+}
+
 struct Fill<'a, B: Backend> {
-    path: Vec<String>,
+    place: Place,
     /// The parts of which the checkpoint has a tensor; it must have all of them then.
     present: BTreeSet<Part>,
     /// The same of a user's own parts.
@@ -136,9 +162,9 @@ struct Fill<'a, B: Backend> {
 impl<B: Backend> Fill<'_, B> {
     /// The values of a parameter in its own layout; `None` where it keeps its initial ones, or after an error.
     fn values(&mut self, shape: &[usize]) -> Option<Vec<f32>> {
-        let path = self.path.join(".");
+        let path = self.place.path();
         let name = modern_name(&checkpoint_name(&path));
-        let transposed = is_transposed(&path, shape.len());
+        let transposed = self.place.is_transposed(shape.len());
         let mut expected = shape.to_vec();
         if transposed {
             expected.reverse();
@@ -178,12 +204,12 @@ impl<B: Backend> Fill<'_, B> {
 }
 
 impl<B: Backend> ModuleMapper<B> for Fill<'_, B> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.place.leave();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
@@ -242,14 +268,14 @@ pub(super) fn visit_shapes<B: Backend, M: Module<B>>(
 
 /// Passes on the name, the shape and, where they are asked for, the values of every parameter, as a checkpoint has them.
 struct Visit<F> {
-    path: Vec<String>,
+    place: Place,
     take: F,
 }
 
 impl<F: FnMut(String, Vec<usize>, &dyn Fn() -> Vec<f32>)> Visit<F> {
     fn new(take: F) -> Self {
-        let path = Vec::new();
-        Self { path, take }
+        let place = Place::default();
+        Self { place, take }
     }
 }
 
@@ -258,18 +284,18 @@ where
     B: Backend,
     F: FnMut(String, Vec<usize>, &dyn Fn() -> Vec<f32>),
 {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.place.leave();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let path = self.path.join(".");
+        let path = self.place.path();
         let mut shape = param.lazy_shape().to_vec();
-        let transposed = is_transposed(&path, D);
+        let transposed = self.place.is_transposed(D);
         if transposed {
             shape.reverse();
         }

@@ -8,11 +8,6 @@ pub fn checkpoint_name(path: &str) -> String {
         .replace("layer_norm", "LayerNorm")
 }
 
-/// Whether a checkpoint keeps the transpose: linear maps are `[in, out]` here and `[out, in]` there, tables are alike.
-pub(super) fn is_transposed(path: &str, dimensions: usize) -> bool {
-    dimensions == 2 && !path.contains("embeddings")
-}
-
 /// The name as transformers writes it today: `gamma` and `beta` are of google-research/bert, and a model saved without
 /// a head leaves the prefix `bert.` out.
 pub(super) fn modern_name(name: &str) -> String {
