@@ -19,8 +19,8 @@ pub(super) const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MAS
 impl BertTokenizer {
     /// Learns a vocabulary of at most `vocab_size` tokens from words: the characters, then pieces joined by how often they
     /// stand together, `min_frequency` times at least (as Hugging Face learns WordPiece; Schuster and Nakajima 2012 join by
-    /// likelihood). Of the characters only the `limit_alphabet` most frequent count; a word with another one is `[UNK]`.
-    /// Equal counts give equal vocabularies.
+    /// likelihood). Of the characters only the `limit_alphabet` most frequent count, or without it all but [the rarest of too
+    /// many](RARE_CHARACTERS); a word with another one is `[UNK]`. Equal counts give equal vocabularies.
     ///
     /// # Errors
     /// [`Error::Usage`] where `vocab_size` has no room for the special tokens and the characters of the text.
@@ -31,8 +31,14 @@ impl BertTokenizer {
         limit_alphabet: Option<usize>,
     ) -> Result<Self> {
         let mut words = counts.words()?;
-        if let Some(limit) = limit_alphabet {
-            let kept = most_frequent_characters(&words, limit);
+        let characters = characters_by_frequency(&words);
+        let limit = limit_alphabet.unwrap_or_else(|| all_but_the_rarest(&characters, vocab_size));
+        if limit < characters.len() {
+            log::info!(
+                "the vocabulary has the {limit} most frequent of {} characters",
+                characters.len()
+            );
+            let kept: BTreeSet<char> = characters[..limit].iter().map(|(c, _)| *c).collect();
             words.retain(|word, _| word.chars().all(|c| kept.contains(&c)));
         }
         // The trainer numbers the `##` characters in the order of a hash map. Named before, sorted, their ids and with
@@ -79,8 +85,24 @@ impl BertTokenizer {
     }
 }
 
-/// Of equally frequent ones, those first in Unicode.
-fn most_frequent_characters(words: &AHashMap<CompactString, u64>, limit: usize) -> BTreeSet<char> {
+/// The share of a text's characters that may be left out where its alphabet takes more than half of the vocabulary.
+const RARE_CHARACTERS: f64 = 0.001;
+
+/// How many of the characters, most frequent first, a vocabulary should have: all, unless they are so many that half of it is
+/// not enough for them, each by itself and inside words. Text from the web has thousands that occur a few times.
+fn all_but_the_rarest(characters: &[(char, u64)], vocab_size: usize) -> usize {
+    let room = (vocab_size / 2).saturating_sub(SPECIAL.len()) / 2;
+    let total: u64 = characters.iter().map(|(_, count)| count).sum();
+    let mut left_out = 0;
+    let rarest = characters.iter().skip(room).rev().take_while(|(_, count)| {
+        left_out += count;
+        left_out as f64 <= RARE_CHARACTERS * total as f64
+    });
+    characters.len() - rarest.count()
+}
+
+/// Of equally frequent ones, those first in Unicode come first.
+fn characters_by_frequency(words: &AHashMap<CompactString, u64>) -> Vec<(char, u64)> {
     let mut counts = BTreeMap::new();
     for (word, count) in words {
         for c in word.chars() {
@@ -89,7 +111,7 @@ fn most_frequent_characters(words: &AHashMap<CompactString, u64>, limit: usize) 
     }
     let mut counts: Vec<(char, u64)> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counts.into_iter().take(limit).map(|(c, _)| c).collect()
+    counts
 }
 
 #[cfg(test)]
@@ -138,6 +160,32 @@ mod tests {
         let mut ids = Vec::new();
         limited.append_ids("tea \u{4e2d} word", &mut ids).unwrap();
         assert_eq!(ids[1..], [1, 1]);
+    }
+
+    #[test]
+    fn the_rarest_of_too_many_characters_are_left_out() {
+        let rare = |count: u32| (0..count).map(|i| char::from_u32(0x4e00 + i).unwrap());
+        let train = |count| {
+            let mut counts = counts(true);
+            for _ in 0..2_000 {
+                counts.add("the mill and the river");
+            }
+            rare(count).for_each(|c| counts.add(&c.to_string()));
+            BertTokenizer::train(&counts, 300, 2, None)
+        };
+        let has =
+            |tokenizer: &BertTokenizer, c: char| tokenizer.vocabulary.contains(&c.to_string());
+        // A few are no reason to leave any out.
+        let few = train(2).unwrap();
+        assert!(rare(2).all(|c| has(&few, c)));
+        // Of seventy that occur once among some forty thousand, half a vocabulary has no room for all.
+        let many = train(70).unwrap();
+        let left_out = rare(70).filter(|c| !has(&many, *c)).count();
+        assert!((20..60).contains(&left_out), "{left_out}");
+        assert!("millriver".chars().all(|c| has(&many, c)));
+        // Four hundred are more than one in a thousand: that is no longer rare.
+        let error = train(400).err().unwrap().to_string();
+        assert!(error.contains("has no room"), "{error}");
     }
 
     #[test]
