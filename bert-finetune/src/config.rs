@@ -13,7 +13,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 pub use task::{
-    ChoiceConfig, QuestionsConfig, Scheme, SequenceAnswer, SequenceConfig, TaskConfig, TokensConfig,
+    ChoiceConfig, DEFAULT_PAIR, QuestionsConfig, Scheme, SequenceAnswer, SequenceConfig,
+    TaskConfig, TokensConfig,
 };
 
 /// A fine-tuning run, from labelled data to a model directory.

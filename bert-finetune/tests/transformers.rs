@@ -190,6 +190,64 @@ models! {
 }
 
 #[test]
+fn a_model_that_says_nothing_of_pairs_takes_rows_with_a_second_text_for_pairs() {
+    let golden = Golden::open("regression");
+    let mut runs = golden.list("runs").iter();
+    let pairs = runs.find(|run| run["arguments"] == json!(["--text-pair", "other"]));
+    let pairs = pairs.unwrap();
+    let mut rows = lines(&fs::read_to_string(golden.file(&pairs["input"])).unwrap());
+    for row in &mut rows {
+        let row = row.as_object_mut().unwrap();
+        // Some rows are ids.
+        if let Some(other) = row.remove("other") {
+            row.insert("text_pair".into(), other);
+        }
+    }
+    let predictor = Predictor::open(directory("regression"), &BackendConfig::default()).unwrap();
+    let answers = predictor.predict(rows).unwrap().into_iter();
+    let answers = answers.map(|answer| Value::Object(answer.unwrap().json));
+    let answers = Value::Array(answers.collect());
+    difference("pairs", &answers, &pairs["answers"], TOLERANCE);
+}
+
+#[test]
+fn padded_ids_are_answered_as_those_that_their_mask_shows() {
+    let golden = Golden::open("regression");
+    let predictor = Predictor::open(directory(golden.name), &BackendConfig::default()).unwrap();
+    let rows = [
+        json!({"input_ids": [2, 7, 8, 9, 3], "token_type_ids": [0, 0, 0, 1, 1]}),
+        json!({
+            "input_ids": [2, 7, 8, 9, 3, 0, 0], "token_type_ids": [0, 0, 0, 1, 1, 0, 0],
+            "attention_mask": [1, 1, 1, 1, 1, 0, 0],
+        }),
+        json!({"input_ids": [2, 3], "attention_mask": [0, 0]}),
+        json!({"input_ids": [2, 3], "attention_mask": [1]}),
+        json!({"input_ids": null, "text": "one"}),
+        json!({"text": "one"}),
+    ];
+    let answers = predictor.predict(rows).unwrap();
+    let [
+        Ok(short),
+        Ok(padded),
+        Err(hidden),
+        Err(length),
+        Ok(null),
+        Ok(text),
+    ] = &answers[..]
+    else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(short, padded);
+    assert_eq!(null, text);
+    assert_eq!(
+        hidden.to_string(),
+        "rows:3: attention_mask hides all tokens"
+    );
+    let expected = "rows:4: input_ids and attention_mask differ in length";
+    assert_eq!(length.to_string(), expected);
+}
+
+#[test]
 fn a_program_gives_texts_or_rows_and_what_it_cannot_use_is_named_by_its_number() {
     let predictor = Predictor::open(directory("tokens"), &BackendConfig::default()).unwrap();
     let rows = [

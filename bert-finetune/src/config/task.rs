@@ -29,9 +29,16 @@ pub struct SequenceConfig {
     pub text: String,
     /// The second text of a pair.
     pub text_pair: Option<String>,
+    /// Whether a row may have a [second text](DEFAULT_PAIR) where none is asked for: nothing says whether the model takes
+    /// texts or pairs.
+    #[serde(skip)]
+    pub may_be_pair: bool,
     /// The answer.
     pub label: String,
 }
+
+/// The name of the second text where none is given.
+pub const DEFAULT_PAIR: &str = "text_pair";
 
 /// The answer for a text or a pair.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -244,7 +251,7 @@ impl FromSection for TaskConfig {
             // Classification with another default.
             Kind::Pair => {
                 let label_names = label_names(section, 2);
-                let pair = section.name("text_pair", "text_pair");
+                let pair = section.name("text_pair", DEFAULT_PAIR);
                 let answer = SequenceAnswer::Classification { label_names };
                 sequence(section, answer, Some(pair), "label")
             }
@@ -324,6 +331,7 @@ fn sequence(
         answer,
         text: section.name("text", "text"),
         text_pair,
+        may_be_pair: false,
         label: section.name("label", label),
     })
 }

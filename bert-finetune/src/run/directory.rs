@@ -157,7 +157,11 @@ fn task_of(head: &Head, path: &Path) -> Result<TaskConfig> {
             });
         }
     };
-    from_value("defaults", json!({ "type": kind }))
+    let mut task = from_value("defaults", json!({ "type": kind }))?;
+    if let TaskConfig::Sequence(config) = &mut task {
+        config.may_be_pair = true;
+    }
+    Ok(task)
 }
 
 fn overridden(task: &TaskConfig, args: &ModelArgs) -> Result<TaskConfig> {
@@ -183,5 +187,9 @@ fn overridden(task: &TaskConfig, args: &ModelArgs) -> Result<TaskConfig> {
             value[key] = Value::from(name.as_str());
         }
     }
-    from_value("the command line", value)
+    let mut overridden = from_value("the command line", value)?;
+    if let (TaskConfig::Sequence(new), TaskConfig::Sequence(old)) = (&mut overridden, task) {
+        new.may_be_pair = old.may_be_pair;
+    }
+    Ok(overridden)
 }

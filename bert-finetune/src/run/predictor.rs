@@ -50,7 +50,12 @@ impl Predictor {
     /// [`Error::Weights`] and [`Error::Io`] where it is not such a directory, [`Error::Backend`] as
     /// [`run_on`](bert_core::backend::run_on).
     pub fn open(model: impl AsRef<Path>, backend: &BackendConfig) -> Result<Self> {
-        let opened = FineTuned::open(model.as_ref())?;
+        Self::open_path(model.as_ref(), backend)
+    }
+
+    // Not generic: what loads all kinds of models on all backends is compiled here, not anew in every program that calls it.
+    fn open_path(model: &Path, backend: &BackendConfig) -> Result<Self> {
+        let opened = FineTuned::open(model)?;
         let loaded = with_task!(&opened.settings.task, (T, config) => {
             let job = Load::<T> {
                 opened: &opened,

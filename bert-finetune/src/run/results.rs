@@ -90,7 +90,7 @@ pub(super) fn finish(
     let chosen = config.training.best_metric.is_some()
         || config.training.early_stopping_evaluations.is_some();
     let model = run_dir.join("model");
-    let from = match (&outcome.checkpoint, chosen && run_dir.join("best").is_dir()) {
+    let from = match (&outcome.checkpoint, chosen && outcome.best.is_some()) {
         (_, true) => Some(run_dir.join("best")),
         (checkpoint, false) => checkpoint.clone(),
     };

@@ -61,7 +61,11 @@ pub enum Input {
 /// # Errors
 /// [`Error::Data`] where there is none, or it is empty.
 pub fn input(row: &Row, path: &Arc<Path>, text: &str, pair: Option<&str>) -> Result<Input> {
-    if row.fields.has("input_ids") {
+    if row
+        .fields
+        .get("input_ids")
+        .is_some_and(|ids| !ids.is_null())
+    {
         return Ok(Input::Ids(ids(row, path)?));
     }
     Ok(Input::Text(
@@ -86,9 +90,9 @@ pub fn not_empty<'a>(row: &'a Row, path: &Arc<Path>, key: &str) -> Result<&'a st
     Ok(text)
 }
 
-/// `input_ids`, and `token_type_ids` where they are there.
+/// `input_ids`, and `token_type_ids` where they are there; without those that `attention_mask` hides, where it is there.
 fn ids(row: &Row, path: &Arc<Path>) -> Result<Sequence> {
-    let wrong = |problem: &str| {
+    let wrong = |problem: String| {
         let help = "give {\"input_ids\": [101, …, 102], \"token_type_ids\": [0, …]}; the second may be left out";
         Origin::of(path, row).error(problem, help)
     };
@@ -96,18 +100,29 @@ fn ids(row: &Row, path: &Arc<Path>) -> Result<Sequence> {
     let input_ids: Vec<u32> = given
         .and_then(whole_numbers)
         .filter(|ids| !ids.is_empty())
-        .ok_or_else(|| wrong("input_ids is not an array of whole numbers"))?;
-    let token_type_ids = match row.fields.get("token_type_ids") {
-        None | Some(Value::Null) => vec![0; input_ids.len()],
-        Some(value) => whole_numbers(value)
-            .ok_or_else(|| wrong("token_type_ids is not an array of small whole numbers"))?,
+        .ok_or_else(|| wrong("input_ids is not an array of whole numbers".into()))?;
+    let beside = |key: &str, otherwise: u8| -> Result<Vec<u8>> {
+        let values = match row.fields.get(key) {
+            None | Some(Value::Null) => vec![otherwise; input_ids.len()],
+            Some(value) => whole_numbers(value)
+                .ok_or_else(|| wrong(format!("{key} is not an array of small whole numbers")))?,
+        };
+        if values.len() != input_ids.len() {
+            return Err(wrong(format!("input_ids and {key} differ in length")));
+        }
+        Ok(values)
     };
-    if token_type_ids.len() != input_ids.len() {
-        return Err(wrong("input_ids and token_type_ids differ in length"));
+    let token_type_ids = beside("token_type_ids", 0)?;
+    // Rows that another program padded say so in a mask.
+    let is_seen = beside("attention_mask", 1)?;
+    let seen = |index: &usize| is_seen[*index] != 0;
+    let seen: Vec<usize> = (0..input_ids.len()).filter(seen).collect();
+    if seen.is_empty() {
+        return Err(wrong("attention_mask hides all tokens".into()));
     }
     Ok(Sequence {
-        input_ids,
-        token_type_ids,
+        input_ids: seen.iter().map(|&index| input_ids[index]).collect(),
+        token_type_ids: seen.iter().map(|&index| token_type_ids[index]).collect(),
     })
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::encoder::Encoder;
 use super::row::{self, Input, Origin};
 use super::{Answer, Scorer, Task, argmax, higher, lower, softmax};
-use crate::config::{SequenceAnswer, SequenceConfig};
+use crate::config::{DEFAULT_PAIR, SequenceAnswer, SequenceConfig};
 use crate::data::labels::Labels;
 use crate::data::message::named;
 use crate::data::table::Row;
@@ -72,8 +72,18 @@ impl Record {
             answer,
             text,
             text_pair,
+            may_be_pair,
             label,
         } = config;
+        let is_given = || {
+            row.fields
+                .get(DEFAULT_PAIR)
+                .is_some_and(|pair| !pair.is_null())
+        };
+        let text_pair = match text_pair {
+            None if *may_be_pair && is_given() => Some(DEFAULT_PAIR),
+            named => named.as_deref(),
+        };
         let origin = Origin::of(path, row);
         let value = row::gold(row, path, label, gold)?;
         let value = value.map(|value| {
@@ -93,7 +103,7 @@ impl Record {
             })
         });
         Ok(Self {
-            input: row::input(row, path, text, text_pair.as_deref())?,
+            input: row::input(row, path, text, text_pair)?,
             gold: value.transpose()?,
             origin,
         })

@@ -59,42 +59,46 @@ fn tags_of(records: &[Record]) -> impl Iterator<Item = &str> {
     tags.map(String::as_str)
 }
 
+/// The tags that mark neither an entity nor that there is none.
+fn without_mark(names: &[String]) -> Vec<String> {
+    let marks = |name: &String| name == OUTSIDE || PREFIXES.iter().any(|p| name.starts_with(p));
+    names.iter().filter(|name| !marks(name)).cloned().collect()
+}
+
 impl TokenTask {
-    /// # Errors
-    /// [`Error::Usage`] where most tags, but not all, mark entities: one that does not is a slip, and would make a type of
-    /// every tag.
-    fn new(labels: Labels, scheme: Scheme) -> Result<Self> {
+    fn new(labels: Labels, scheme: Scheme) -> Self {
         let names = labels.names();
-        let prefixed =
-            |name: &String| name == OUTSIDE || PREFIXES.iter().any(|p| name.starts_with(p));
-        let odd: Vec<String> = names
-            .iter()
-            .filter(|name| !prefixed(name))
-            .cloned()
-            .collect();
-        if scheme == Scheme::Auto && !odd.is_empty() && 2 * odd.len() < names.len() {
-            return Err(Error::Usage {
-                problem: format!("most tags mark entities as B-TYPE and I-TYPE do, but not {}", named(&odd)),
-                help: "mend them, or set task.scheme: \"iob2\" takes them for entities of their own, \"raw\" makes a type \
-                       of every tag, \"words\" scores words alone"
-                    .into(),
-            });
-        }
+        let entities = match names.iter().any(|name| is_bilou(name)) {
+            true => TagStyle::Bilou,
+            false => TagStyle::Prefixed,
+        };
         let style = match scheme {
-            Scheme::Iob1 | Scheme::Iob2 | Scheme::Iobes => Some(TagStyle::Prefixed),
+            Scheme::Iob1 | Scheme::Iob2 | Scheme::Iobes => Some(entities),
             Scheme::Raw => Some(TagStyle::Raw),
             Scheme::Words => None,
-            Scheme::Auto if odd.is_empty() && names.iter().any(|name| is_bilou(name)) => {
-                Some(TagStyle::Bilou)
-            }
-            Scheme::Auto if odd.is_empty() => Some(TagStyle::Prefixed),
+            Scheme::Auto if 2 * without_mark(names).len() < names.len() => Some(entities),
             Scheme::Auto if names.iter().any(|name| name == OUTSIDE) => Some(TagStyle::Raw),
             Scheme::Auto => None,
         };
-        Ok(Self {
+        Self {
             targets: ClassTargets::plain(labels.len()),
             labels: Arc::new(labels),
             style,
+        }
+    }
+
+    /// Refuses to learn from tags most of which, but not all, mark entities: one that does not is a slip.
+    fn check_marks(&self, scheme: Scheme) -> Result<()> {
+        let odd = without_mark(self.labels.names());
+        if scheme != Scheme::Auto || odd.is_empty() || self.style.is_none_or(|s| s == TagStyle::Raw)
+        {
+            return Ok(());
+        }
+        Err(Error::Usage {
+            problem: format!("most tags mark entities as B-TYPE and I-TYPE do, but not {}", named(&odd)),
+            help: "mend them, or set task.scheme: \"iob2\" takes them for entities of their own, \"raw\" makes a type \
+                   of every tag, \"words\" scores words alone"
+                .into(),
         })
     }
 
@@ -160,13 +164,15 @@ impl Task for TokenTask {
                 "           the tags are numbers: words are scored, not entities, which take names such as B-PER (task.label_names)"
             );
         }
-        Self::new(labels, config.scheme)
+        let task = Self::new(labels, config.scheme);
+        task.check_marks(config.scheme)?;
+        Ok(task)
     }
 
     fn of_head(config: &TokensConfig, head: &Head) -> Result<Self> {
         let labels = Labels::of_head(config.label_names.as_deref(), &head.labels)?;
         labels.enough(1)?;
-        Self::new(labels, config.scheme)
+        Ok(Self::new(labels, config.scheme))
     }
 
     fn weighed(&self, classes: &Classes, records: &[Record]) -> Result<Self> {
@@ -349,19 +355,26 @@ mod tests {
     use super::super::encoder::tests::{encoder, origin};
     use super::*;
 
-    fn task(labels: &[&str]) -> Result<TokenTask> {
-        let config = TokensConfig {
+    fn config(scheme: Scheme) -> TokensConfig {
+        TokensConfig {
             text: "text".into(),
             label_names: None,
-            scheme: Scheme::Auto,
+            scheme,
             word_column: 0,
             tag_column: None,
             words: "tokens".into(),
             tags: "tags".into(),
-        };
+        }
+    }
+
+    fn task_as(scheme: Scheme, labels: &[&str]) -> Result<TokenTask> {
         let mut head = Head::new("BertForTokenClassification");
         head.labels = labels.iter().map(|label| label.to_string()).collect();
-        TokenTask::of_head(&config, &head)
+        TokenTask::of_head(&config(scheme), &head)
+    }
+
+    fn task(labels: &[&str]) -> Result<TokenTask> {
+        task_as(Scheme::Auto, labels)
     }
 
     #[test]
@@ -385,7 +398,17 @@ mod tests {
         assert_eq!(style(&["O", "B-X", "L-X", "U-X"]), Some(TagStyle::Bilou));
         assert_eq!(style(&["O", "PER", "LOC"]), Some(TagStyle::Raw));
         assert_eq!(style(&["NOUN", "VERB"]), None);
-        let error = task(&["O", "B-X", "I-X", "0"]).unwrap_err().to_string();
+        let named = task_as(Scheme::Iob2, &["O", "B-X", "L-X", "U-X"]);
+        assert_eq!(named.unwrap().style, Some(TagStyle::Bilou));
+        // What was learnt elsewhere is answered, what would be learnt is refused.
+        assert_eq!(style(&["O", "B-X", "I-X", "0"]), Some(TagStyle::Prefixed));
+        let record = Record {
+            origin: origin(),
+            input: Words::Given(vec!["a".into(); 4]),
+            gold: Some(["O", "B-X", "I-X", "0"].map(String::from).to_vec()),
+        };
+        let learnt = TokenTask::learn(&config(Scheme::Auto), &[record], &[]);
+        let error = learnt.unwrap_err().to_string();
         assert!(error.contains("but not 0"), "{error}");
         let tags = ["B-X", "L-X", "U-X", "O"];
         let found = spans(&tags, TagStyle::Bilou);

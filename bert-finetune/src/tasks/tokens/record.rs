@@ -147,7 +147,9 @@ pub(super) fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Rec
     match format {
         // Words and tags are often in a file of the name of a table, whose cells are no arrays of them.
         Some(format)
-            if !gold && (has_header(&start, &config.text) || !looks_like_columns(&start)) =>
+            if has_header(&start, &[&config.words, &config.tags])
+                || !gold
+                    && (has_header(&start, &[&config.text]) || !looks_like_columns(&start)) =>
         {
             let rows = Rows::from_reader(path, format, reader)?;
             return Ok(of_rows(Box::new(rows)));
@@ -184,12 +186,13 @@ pub(super) fn read(config: &TokensConfig, path: &Path, gold: bool) -> Result<Rec
     })))
 }
 
-/// Whether a column of a table is called as plain text is.
-fn has_header(start: &[u8], text: &str) -> bool {
+/// Whether a table has columns of all these names.
+fn has_header(start: &[u8], columns: &[&str]) -> bool {
     let header = start
         .split(|byte| *byte == b'\n')
         .next()
         .unwrap_or_default();
-    let mut names = header.trim_ascii_end().split(|byte| *byte == b'\t');
-    names.any(|name| name == text.as_bytes())
+    let names = header.trim_ascii_end().split(|byte| *byte == b'\t');
+    let has = |column: &&str| names.clone().any(|name| name == column.as_bytes());
+    columns.iter().all(has)
 }
