@@ -32,6 +32,7 @@ fn examples() -> Vec<Example> {
                 document: index,
                 first_sentence: 0,
                 random_document: None,
+                cut_tokens: 0,
                 epoch: 0,
             },
         })

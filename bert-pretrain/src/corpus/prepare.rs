@@ -21,10 +21,12 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::shards::{Corpus, Documents, Writer, is_wide};
 use super::sources::{RawDocument, Reading, each_document, files};
-use crate::config::{CorpusConfig, PretrainConfig, TokenizerConfig};
+use crate::config::{CorpusConfig, PretrainConfig, Sentences, TokenizerConfig};
 
 /// Changes whenever prepared corpora of before cannot be read any more.
 const FORMAT: u32 = 2;
+/// Changes with the rules by which text is split into sentences.
+const SPLITTING: u32 = 1;
 /// Text handed to the workers at a time.
 const BLOCK_BYTES: usize = 8 << 20;
 /// Memory for the counts of distinct words, beyond which the rarest are forgotten: some six million words.
@@ -74,7 +76,7 @@ pub struct Statistics {
     pub bad_lines: u64,
     /// Bytes of text.
     pub text_bytes: u64,
-    /// Tokens kept.
+    /// Tokens to train on.
     pub tokens: u64,
     /// Of these, `[UNK]`.
     pub unknown: u64,
@@ -389,25 +391,28 @@ fn blocks(
 /// itself with its first documents: another version of this program may write others.
 fn source_key(settings: &Settings<'_>) -> Result<serde_json::Value> {
     let mut entries = Vec::new();
-    match settings.corpus {
-        CorpusConfig::Sample { .. } => {
-            for document in bert_core::sample_data::corpus(settings.seed, 8) {
-                entries.push(json!(xxh3_64(document.sentences.join("\n").as_bytes())));
-            }
-        }
-        CorpusConfig::Text { paths, .. } | CorpusConfig::Jsonl { paths, .. } => {
-            for file in files(paths)? {
-                let metadata = file.metadata().map_err(Error::io("read", &file))?;
-                let modified = metadata.modified().map_err(Error::io("read", &file))?;
-                let since = modified
-                    .duration_since(std::time::UNIX_EPOCH)
-                    .unwrap_or_default();
-                let name = file.to_string_lossy();
-                entries.push(json!([name, metadata.len(), since.as_nanos().to_string()]));
-            }
+    if let CorpusConfig::Sample { .. } = settings.corpus {
+        for document in bert_core::sample_data::corpus(settings.seed, 8) {
+            entries.push(json!(xxh3_64(document.sentences.join("\n").as_bytes())));
         }
     }
-    Ok(json!([settings.corpus, entries]))
+    for file in files(settings.corpus)? {
+        let metadata = file.metadata().map_err(Error::io("read", &file))?;
+        let modified = metadata.modified().map_err(Error::io("read", &file))?;
+        let since = modified
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let name = file.to_string_lossy();
+        entries.push(json!([name, metadata.len(), since.as_nanos().to_string()]));
+    }
+    match settings.corpus {
+        CorpusConfig::Text { sentences, .. } | CorpusConfig::Jsonl { sentences, .. }
+            if *sentences == Sentences::Split =>
+        {
+            Ok(json!([settings.corpus, entries, SPLITTING]))
+        }
+        _ => Ok(json!([settings.corpus, entries])),
+    }
 }
 
 fn hash(key: &serde_json::Value) -> String {
@@ -423,16 +428,11 @@ struct Progress {
 
 impl Progress {
     fn start(settings: &Settings<'_>, what: &'static str) -> Result<Self> {
-        let total = match settings.corpus {
-            CorpusConfig::Sample { .. } => None,
-            CorpusConfig::Text { paths, .. } | CorpusConfig::Jsonl { paths, .. } => {
-                let mut total = 0;
-                for file in files(paths)? {
-                    total += file.metadata().map_err(Error::io("read", &file))?.len();
-                }
-                Some(total)
-            }
-        };
+        let mut sizes = Vec::new();
+        for file in files(settings.corpus)? {
+            sizes.push(file.metadata().map_err(Error::io("read", &file))?.len());
+        }
+        let total = (!sizes.is_empty()).then(|| sizes.iter().sum());
         let template = match total {
             Some(_) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left",
             None => "{msg} {bytes} {bytes_per_sec}",

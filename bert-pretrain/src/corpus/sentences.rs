@@ -10,6 +10,13 @@ use crate::config::Sentences;
 /// that a run of n costs n^2 steps. No sentence goes on after so many.
 const MOST_AFTER_FULL_STOP: usize = 256;
 
+/// What stands before a name or a number with a full stop of its own.
+const ABBREVIATIONS: [&str; 28] = [
+    "Adm", "Capt", "Cmdr", "Col", "Dr", "Fig", "Figs", "Gen", "Gov", "Hon", "Lt", "Maj", "Messrs",
+    "Mr", "Mrs", "Ms", "Mt", "Pres", "Prof", "Rep", "Rev", "Sen", "Sgt", "St", "cf", "e.g", "i.e",
+    "vs",
+];
+
 /// The sentences of a text, without those that are only white space.
 pub(super) fn split(text: &str, sentences: Sentences) -> Vec<String> {
     let keep = |sentence: &str| {
@@ -21,12 +28,42 @@ pub(super) fn split(text: &str, sentences: Sentences) -> Vec<String> {
         Sentences::Split => {
             let mut sentences = Vec::new();
             for paragraph in paragraphs(text) {
-                let pieces = cut_after_long_runs(&paragraph).into_iter();
-                let cut = pieces.flat_map(UnicodeSegmentation::split_sentence_bounds);
-                sentences.extend(cut.filter_map(keep));
+                for piece in cut_after_long_runs(&paragraph) {
+                    sentences.extend(sentences_of(piece).into_iter().filter_map(keep));
+                }
             }
             sentences
         }
+    }
+}
+
+/// Sentences by UAX #29, which ends one at a full stop before a capital: those that titles and initials end are put
+/// together again with what follows.
+fn sentences_of(text: &str) -> Vec<&str> {
+    let (mut sentences, mut start, mut end) = (Vec::new(), 0, 0);
+    for piece in text.split_sentence_bounds() {
+        end += piece.len();
+        if !ends_in_abbreviation(piece) {
+            sentences.push(&text[start..end]);
+            start = end;
+        }
+    }
+    sentences.push(&text[start..]);
+    sentences
+}
+
+/// Whether a full stop at the end belongs to a title, or to an initial: a capital by itself, but not "I", which ends sentences
+/// more often.
+fn ends_in_abbreviation(sentence: &str) -> bool {
+    let Some(text) = sentence.trim_end().strip_suffix('.') else {
+        return false;
+    };
+    let begins_word = |c: char| !c.is_alphanumeric() && c != '.';
+    let word = text.rsplit(begins_word).next().unwrap_or(text);
+    let mut characters = word.chars();
+    match (characters.next(), characters.next()) {
+        (Some(letter), None) => letter.is_uppercase() && letter != 'I',
+        _ => ABBREVIATIONS.contains(&word),
     }
 }
 
@@ -97,6 +134,40 @@ mod tests {
         for document in bert_core::sample_data::corpus(3, 20) {
             let text = document.sentences.join("  ");
             assert_eq!(split(&text, Sentences::Split), by_the_standard(&text));
+        }
+    }
+
+    #[test]
+    fn titles_and_initials_end_no_sentence() {
+        for (text, expected) in [
+            (
+                "Mr. Fox met Dr. Hale. He left.",
+                &["Mr. Fox met Dr. Hale.", "He left."][..],
+            ),
+            (
+                "J. R. R. Tolkien and (A. B.-C. Moore) wrote. St. Ives, cf. Cornwall. End",
+                &[
+                    "J. R. R. Tolkien and (A. B.-C. Moore) wrote.",
+                    "St. Ives, cf. Cornwall.",
+                    "End",
+                ],
+            ),
+            (
+                "So did I. Then plan 9. It is by Mr.",
+                &["So did I.", "Then plan 9.", "It is by Mr."],
+            ),
+            (
+                "The U.S. Navy came. \u{201c}Who, Mrs. Lee?\u{201d} He sat at ease. Best",
+                &[
+                    "The U.S.",
+                    "Navy came.",
+                    "\u{201c}Who, Mrs. Lee?\u{201d}",
+                    "He sat at ease.",
+                    "Best",
+                ],
+            ),
+        ] {
+            assert_eq!(split(text, Sentences::Split), expected, "{text:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bert_core::config::BadRows;
 use bert_core::error::{Error, Result};
-use bert_core::files::unpacked;
+use bert_core::files::{extension, unpacked};
 
 use super::row::text_of_row;
 use super::sentences::split;
@@ -23,16 +23,59 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 /// So many of the lines that are left out are named.
 const SHOWN_BAD_LINES: u64 = 10;
 
+/// Kinds of files that are not unpacked, by the ends of their names.
+const ARCHIVES: [&str; 12] = [
+    "7z", "bz2", "lz4", "lzma", "rar", "tar", "tbz2", "tgz", "txz", "xz", "z", "zip",
+];
+
+/// Kinds of files whose syntax would be learnt as text.
+const JSON: [&str; 3] = ["json", "jsonl", "ndjson"];
+
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The sentences of a document.
 pub type RawDocument = Vec<String>;
 
-/// The files of a corpus, in order.
+/// The files of a corpus, in order; none of the built-in one.
 ///
 /// # Errors
-/// [`Error::Usage`] where a path or glob names nothing.
-pub(super) fn files(paths: &[String]) -> Result<Vec<PathBuf>> {
+/// [`Error::Usage`] where a path or glob names nothing, or a file of a kind that is not read.
+pub(super) fn files(corpus: &CorpusConfig) -> Result<Vec<PathBuf>> {
+    let (paths, as_text) = match corpus {
+        CorpusConfig::Sample { .. } => return Ok(Vec::new()),
+        CorpusConfig::Text { paths, .. } => (paths, true),
+        CorpusConfig::Jsonl { paths, .. } => (paths, false),
+    };
+    let files = named(paths)?;
+    for file in &files {
+        check_kind(file, as_text)?;
+    }
+    Ok(files)
+}
+
+fn check_kind(file: &Path, as_text: bool) -> Result<()> {
+    let extension = extension(file);
+    let (problem, help) = if ARCHIVES.contains(&extension.as_str()) {
+        (
+            format!(".{extension} is not unpacked"),
+            "unpack it, or pack the text itself with gzip or zstd",
+        )
+    } else if as_text && JSON.contains(&extension.as_str()) {
+        (
+            "is JSON, which corpus.type \"text\" would take for text".to_string(),
+            "read rows of JSON with corpus = {\"type\": \"jsonl\", \"paths\": [...], \"field\": \"text\"}",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Usage {
+        problem: format!("corpus.paths: {}: {problem}", file.display()),
+        help: help.into(),
+    })
+}
+
+/// The files that paths and globs name.
+fn named(paths: &[String]) -> Result<Vec<PathBuf>> {
     let nothing = |path: &str, why: &str| Error::Usage {
         problem: format!("corpus.paths: {path} {why}"),
         help: "name text files, directories of them, or globs such as data/*.txt.gz".into(),
@@ -121,13 +164,13 @@ pub fn each_document(
             Ok(())
         }
         CorpusConfig::Text {
-            paths,
             sentences,
             documents,
             bad_lines,
+            ..
         } => {
             let long = LongLines::Cut(MAX_DOCUMENT_BYTES);
-            for file in files(paths)? {
+            for file in files(corpus)? {
                 let mut lines = Lines::open(&file, reading, long, *bad_lines)?;
                 if !text_documents(&mut lines, *sentences, *documents, &mut each)? {
                     break;
@@ -136,13 +179,13 @@ pub fn each_document(
             Ok(())
         }
         CorpusConfig::Jsonl {
-            paths,
             field,
             sentences,
             bad_lines,
+            ..
         } => {
             let long = LongLines::Refuse(MAX_LINE_BYTES);
-            for file in files(paths)? {
+            for file in files(corpus)? {
                 let mut lines = Lines::open(&file, reading, long, *bad_lines)?;
                 while let Some(line) = lines.next()? {
                     if line.trim().is_empty() {
@@ -456,6 +499,28 @@ mod tests {
         std::fs::write(directory.path().join("b.txt.zst"), zst).unwrap();
         let all = text(&[directory.path()], Sentences::Lines, Documents::File);
         assert_eq!(read(&all).unwrap(), [["Zipped."], ["Packed."]]);
+    }
+
+    #[test]
+    fn kinds_of_files_that_would_be_learnt_as_they_are_packed_are_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = |name: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, "Text.\n").unwrap();
+            let corpus = text(&[directory.path()], Sentences::Lines, Documents::File);
+            let error = read(&corpus).unwrap_err();
+            std::fs::remove_file(&path).unwrap();
+            assert_eq!(error.exit_code(), 2);
+            let message = error.to_string();
+            assert!(message.contains(name), "{message}");
+            message
+        };
+        for name in ["a.txt.bz2", "a.tar.gz", "a.TGZ", "a.xz", "a.zip"] {
+            assert!(refused(name).contains("is not unpacked"), "{name}");
+        }
+        for name in ["a.jsonl", "a.jsonl.gz", "a.json", "a.ndjson.zst"] {
+            assert!(refused(name).contains("is JSON"), "{name}");
+        }
     }
 
     #[cfg(unix)]

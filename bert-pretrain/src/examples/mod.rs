@@ -67,6 +67,8 @@ pub struct Origin {
     pub first_sentence: usize,
     /// The document B was taken from, where that is another one.
     pub random_document: Option<usize>,
+    /// Tokens of the document's sentences that were cut away, having no room.
+    pub cut_tokens: usize,
     /// The epoch that drew it; 0 for evaluation.
     pub epoch: u64,
 }
@@ -271,6 +273,7 @@ impl ExampleSettings {
                         document: section.document,
                         first_sentence: segments.first_sentence,
                         random_document: segments.random_document,
+                        cut_tokens: segments.cut_tokens,
                         epoch,
                     },
                 });
@@ -321,6 +324,7 @@ mod tests {
             label: Some(0),
             first_sentence: 0,
             random_document: None,
+            cut_tokens: 0,
         };
         let (ids, types) = assemble(&pair, SPECIAL);
         assert_eq!(ids, [2, 11, 12, 13, 3, 21, 22, 3]);

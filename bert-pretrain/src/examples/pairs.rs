@@ -1,7 +1,7 @@
 //! Cuts a section into segments A and B, or into single texts.
 //!
 //! All three objectives take whole sentences until a target length is reached and go on where they stopped, so
-//! every sentence is used in every epoch. The target is the full length or, with `short_seq_probability`, uniform
+//! every sentence has its turn in every epoch; what of a pair is longer than an example is cut away. The target is the full length or, with `short_seq_probability`, uniform
 //! in 2..=maximum, drawn for each example. (google-research/bert draws it once per document, which turns a long
 //! document into hundreds of tiny examples now and then; here the share holds for examples.)
 
@@ -24,6 +24,8 @@ pub(super) struct Segments<'t> {
     /// Of the document, in the true order.
     pub(super) first_sentence: usize,
     pub(super) random_document: Option<usize>,
+    /// Tokens of the document's own sentences that had no room.
+    pub(super) cut_tokens: usize,
 }
 
 /// Calls `emit` with every example's text, in the order of the document.
@@ -83,6 +85,8 @@ fn next_sentence<S: DocumentStore>(
         } else {
             text.tokens(split..end)
         };
+        let own = |a: &[u32], b: &[u32]| a.len() + if is_random { 0 } else { b.len() };
+        let whole = own(a, b);
         let (a, b) = truncate(a, b, maximum, generator);
         emit(Segments {
             a,
@@ -90,6 +94,7 @@ fn next_sentence<S: DocumentStore>(
             label: Some(u8::from(is_random)),
             first_sentence: text.section.first_sentence + first,
             random_document,
+            cut_tokens: whole - own(a, b),
         });
         first = if is_random { split } else { end };
     }
@@ -126,6 +131,7 @@ fn sentence_order(
             maximum,
             generator,
         );
+        let cut_tokens = text.tokens(first..end).len() - a.len() - b.len();
         let is_swapped = generator.random_bool(0.5);
         let (a, b) = if is_swapped { (b, a) } else { (a, b) };
         emit(Segments {
@@ -134,6 +140,7 @@ fn sentence_order(
             label: Some(u8::from(is_swapped)),
             first_sentence: text.section.first_sentence + first,
             random_document: None,
+            cut_tokens,
         });
         next = end;
     }
@@ -172,6 +179,7 @@ fn full_sentences(
             label: None,
             first_sentence: text.section.first_sentence + after - 1,
             random_document: None,
+            cut_tokens: 0,
         });
         token = end;
     }

@@ -104,6 +104,9 @@ fn header(index: usize, example: &Example, paint: Paint) -> String {
         format!("{} tokens", example.input_ids.len()),
         format!("{} masked", example.masked_positions.len()),
     ];
+    if origin.cut_tokens > 0 {
+        parts.push(format!("{} cut away", origin.cut_tokens));
+    }
     parts.extend(
         match (example.next_sentence_label, origin.random_document) {
             (None, _) => None,
@@ -256,6 +259,7 @@ mod tests {
                 document: 12,
                 first_sentence: 3,
                 random_document: Some(40),
+                cut_tokens: 0,
                 epoch: 0,
             },
         }

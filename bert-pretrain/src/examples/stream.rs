@@ -58,7 +58,7 @@ pub struct BatchStream<S> {
     settings: ExampleSettings,
     seed: u64,
     batch_tokens: usize,
-    sections: Sections,
+    sections: Arc<Sections>,
     pools: u64,
     /// The order of the sections in an epoch.
     order: Option<(u64, Vec<u32>)>,
@@ -100,7 +100,7 @@ impl<S: DocumentStore + Send> BatchStream<S> {
             settings,
             seed,
             batch_tokens,
-            sections,
+            sections: Arc::new(sections),
             pools,
             order: None,
             pool: None,
@@ -132,6 +132,29 @@ impl<S: DocumentStore + Send> BatchStream<S> {
             }
         };
         exists
+    }
+
+    /// The number of batches of an epoch, judged by the pool in memory.
+    pub fn batches_an_epoch(&self) -> u64 {
+        let in_memory = self
+            .pool
+            .as_ref()
+            .map_or(0, |(_, _, batches)| batches.len());
+        self.pools * in_memory as u64
+    }
+
+    /// The share of the text that examples have no room for, of the pool in memory.
+    pub fn cut_share(&self) -> f64 {
+        let (mut kept, mut cut) = (0, 0);
+        let batches = self.pool.iter().flat_map(|(_, _, batches)| batches);
+        for example in batches.flatten() {
+            kept += match example.origin.random_document {
+                Some(_) => example.token_type_ids.iter().filter(|id| **id == 0).count(),
+                None => example.input_ids.len(),
+            };
+            cut += example.origin.cut_tokens;
+        }
+        cut as f64 / (kept + cut).max(1) as f64
     }
 
     /// The share of examples whose second half is random, of the pool in memory; `None` where the objective has no such.

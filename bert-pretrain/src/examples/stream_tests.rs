@@ -154,6 +154,36 @@ fn batches_keep_the_budget_and_have_similar_lengths() {
 }
 
 #[test]
+fn what_is_cut_away_of_long_sentences_is_counted() {
+    for (pairs, length, expected) in [
+        (Pairs::Nsp, 5, 0.0..0.1),
+        (Pairs::Nsp, 200, 0.7..0.9),
+        (Pairs::Sop, 5, 0.0..0.1),
+        (Pairs::Sop, 200, 0.8..0.9),
+        (Pairs::None, 200, 0.0..f64::MIN_POSITIVE),
+    ] {
+        let mut config = config(pairs);
+        config.short_seq_probability = 0.0;
+        let documents = vec![vec![length; 40]; 30];
+        let documents: Vec<&[usize]> = documents.iter().map(Vec::as_slice).collect();
+        let stream = stream_of(Store::of_lengths(&documents), &config, 1);
+        let share = stream.cut_share();
+        assert!(expected.contains(&share), "{pairs:?} {length}: {share}");
+    }
+    // Every token of the text is in an example or counted as cut away.
+    let store = Store::random(200, 3);
+    let tokens = store.tokens();
+    let mut stream = stream_of(store, &config(Pairs::Nsp), 3);
+    let examples = epoch(&mut stream).concat();
+    let own = |e: &Example| match e.origin.random_document {
+        Some(_) => e.token_type_ids.iter().filter(|id| **id == 0).count() - 2,
+        None => e.input_ids.len() - 3,
+    };
+    let counted = examples.iter().map(|e| own(e) + e.origin.cut_tokens);
+    assert_eq!(counted.sum::<usize>(), tokens);
+}
+
+#[test]
 fn a_batch_mixes_documents() {
     // Two books and nothing else but their sections; then many short documents.
     let mut short = stream(6);

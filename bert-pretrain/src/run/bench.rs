@@ -134,6 +134,7 @@ fn random_batch(config: &BertConfig, index: u64, lengths: &[usize]) -> Pretraini
                     document: 0,
                     first_sentence: 0,
                     random_document: None,
+                    cut_tokens: 0,
                     epoch: 0,
                 },
             }

@@ -7,6 +7,7 @@ use bert_core::command::{print, usage};
 use bert_core::config::BertConfig;
 use bert_core::error::Result;
 use bert_core::ops::BertAutodiffBackend;
+use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::{StepMetrics, TaskBatch};
 use bert_core::weights::Part;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::held_out::held_out;
 use super::model::{given_sizes, load, sizes};
 use crate::config::{ModelSource, Pairs, PretrainConfig, TokenizerConfig};
-use crate::corpus::Settings;
+use crate::corpus::{DocumentStore, Prepared, Settings};
 use crate::examples::Vocabulary;
 use crate::task::{Pretraining, PretrainingBatch, evaluation};
 
@@ -37,6 +38,7 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
             "set examples.valid_fraction above 0",
         ));
     }
+    tell!("{}", of_what(&batches, &prepared, &config));
     let job = EvaluateJob {
         model,
         sizes,
@@ -60,6 +62,21 @@ pub(super) fn evaluate(model: &Path, config: &PretrainConfig, json: bool) -> Res
         let lines = lines.map(|(name, value)| format!("{name:<18} {value:>9.4}"));
         lines.collect::<Vec<_>>().join("\n")
     })
+}
+
+/// How much is evaluated, and whether that is all there is.
+fn of_what(batches: &[PretrainingBatch], prepared: &Prepared, config: &PretrainConfig) -> String {
+    let tokens: usize = batches.iter().map(PretrainingBatch::tokens).sum();
+    let unknown = batches
+        .iter()
+        .flat_map(|batch| &batch.sequences().input_ids);
+    let unknown = unknown.filter(|id| **id == prepared.tokenizer.special().unk);
+    format!(
+        "held out   {} documents; {tokens} tokens of them ({:.2} % unknown), training.evaluate_tokens {} at most",
+        prepared.corpus.valid.documents(),
+        100.0 * unknown.count() as f64 / tokens.max(1) as f64,
+        config.training.evaluate_tokens
+    )
 }
 
 struct EvaluateJob<'a> {

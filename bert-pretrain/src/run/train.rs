@@ -6,11 +6,12 @@ use std::path::Path;
 
 use bert_core::backend::{check, run_on};
 use bert_core::command::{LogArgs, ResumeArgs, print, remark_on, usage};
+use bert_core::config::BertConfig;
 use bert_core::error::Result;
 use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
-use bert_core::train::{Dashboard, Ending, Outcome, Recipe, check_memory};
-use bert_core::weights::Checkpoint;
+use bert_core::train::{Dashboard, Ending, Outcome, Recipe, RunDirectory, check_memory};
+use bert_core::weights::{Checkpoint, read_config};
 use serde_json::{Value, json};
 
 use super::data;
@@ -46,7 +47,7 @@ pub(super) fn train(
     let changes = run.changed_keys(config, &FREE_KEYS)?;
     resume.check(&run, &changes)?;
     // Found wanting before the corpus is prepared, not after.
-    let known = given_sizes(config)?;
+    let known = known_sizes(config, &run)?;
     let backend = &config.backend;
     check_memory(backend, &known, config.training.batch_tokens, 0)?;
     if let (ModelSource::Directory(path), None) = (&config.model, run.checkpoint()) {
@@ -72,13 +73,6 @@ pub(super) fn train(
         log::warn!("{problem}");
         tell!("           {problem}");
     }
-    let (training, tokens) = (&config.training, statistics.tokens.max(1));
-    let seen = training.steps as f64 * (training.accumulation * training.batch_tokens) as f64;
-    tell!(
-        "training   {} steps, some {:.1} passes over the corpus",
-        training.steps,
-        seen / tokens as f64
-    );
     let model_config = sizes(known, config, &prepared.tokenizer)?;
     tell_of_other_tokens(config, &prepared.tokenizer);
     let recipe = Recipe::new(config, prepared.fingerprint.clone());
@@ -98,6 +92,15 @@ pub(super) fn train(
     })
 }
 
+/// The sizes of the model as far as they are known before its vocabulary is: on the way they are the checkpoint's, since the
+/// directory that training began with may be gone, or hold another model now.
+fn known_sizes(config: &PretrainConfig, run: &RunDirectory) -> Result<BertConfig> {
+    match (run.checkpoint(), &config.model) {
+        (Some(checkpoint), ModelSource::Directory(_)) => read_config(checkpoint),
+        _ => given_sizes(config),
+    }
+}
+
 /// The vocabulary that a checkpoint's weights are for. A corpus that has changed since would give another one, of the same
 /// size and with other words.
 fn tokenizer_of(
@@ -113,6 +116,8 @@ fn tokenizer_of(
             .iter()
             .find(|change| change.starts_with("tokenizer."))
             .cloned(),
+        // Its directory may be gone by now.
+        TokenizerConfig::Load { path } if !path.exists() => None,
         TokenizerConfig::Load { path } => {
             let [own, named] = [checkpoint, path].map(BertTokenizer::load);
             (own?.fingerprint() != named?.fingerprint())

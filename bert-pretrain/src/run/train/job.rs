@@ -19,7 +19,7 @@ use bert_core::weights::{Head, Part, load_weights, save_model};
 use serde_json::json;
 
 use crate::config::{ModelSource, Pairs, PretrainConfig};
-use crate::corpus::Prepared;
+use crate::corpus::{Documents, Prepared};
 use crate::examples::{BatchStream, Cursor, Vocabulary};
 use crate::run::held_out::held_out;
 use crate::run::model::architecture;
@@ -27,6 +27,9 @@ use crate::task::{LOSS, Pretraining, PretrainingBatch, evaluation, metric_infos}
 
 /// More random pairs than this is said: half are meant to be.
 const RANDOM_PAIRS: f64 = 0.9;
+
+/// More of the text being cut away is said: with sentences of ordinary lengths it is a tenth.
+const CUT_SHARE: f64 = 0.3;
 
 /// A training, ready but for the backend.
 pub(super) struct TrainJob<'a> {
@@ -75,7 +78,7 @@ impl Job for TrainJob<'_> {
                 evaluate: Cadence::Every(training.evaluate_every_steps),
                 checkpoint: Cadence::Every(training.checkpoint_every_steps),
                 best: LOSS,
-                held_out: format!("{} {}", self.recipe.data, json!(config.examples)),
+                held_out: held_out_examples(config, &self.recipe.data),
                 early_stopping_evaluations: None,
                 non_finite: training.non_finite,
                 seed: config.seed,
@@ -149,6 +152,18 @@ impl TrainJob<'_> {
     }
 }
 
+/// What decides the held-out examples: losses on others do not compare.
+fn held_out_examples(config: &PretrainConfig, data: &str) -> String {
+    let examples = &config.examples;
+    json!({
+        "data": data,
+        "max_seq_length": examples.max_seq_length,
+        "pairs": examples.pairs,
+        "evaluate_tokens": config.training.evaluate_tokens,
+    })
+    .to_string()
+}
+
 /// What the objective does not train. Unless it came trained, a model directory does without it: nobody should take
 /// initial values for answers.
 fn untrained_parts(pairs: Pairs) -> BTreeSet<Part> {
@@ -171,20 +186,21 @@ fn train_loader(
         config.seed,
         config.training.batch_tokens,
     )?;
+    let (training, batches) = (&config.training, stream.batches_an_epoch());
+    let items = training.steps as usize * training.accumulation;
+    tell!(
+        "training   {} steps, some {:.1} passes over the corpus",
+        training.steps,
+        items as f64 / batches as f64
+    );
+    for problem in remarks(&stream) {
+        log::warn!("{problem}");
+        tell!("examples   {problem}");
+    }
     if !stream.go_to(cursor) {
         // Only where changes were accepted.
         tell!("           its place in the corpus is not there any more: the next epoch begins");
     }
-    if let Some(share) = stream.random_pairs().filter(|share| *share > RANDOM_PAIRS) {
-        let problem = format!(
-            "{:.0} % of pairs have a random second sentence, so that there is little to tell apart: a text that fills \
-             examples.max_seq_length by itself has no next one (corpus.sentences \"split\" cuts lines into sentences)",
-            100.0 * share
-        );
-        log::warn!("{problem}");
-        tell!("examples   {problem}");
-    }
-    let items = config.training.steps as usize * config.training.accumulation;
     Ok(BatchLoader::new(items, move || {
         let mut stream = stream.clone();
         Box::new(std::iter::repeat_with(move || {
@@ -192,4 +208,25 @@ fn train_loader(
             PretrainingBatch::new(&examples, stream.cursor())
         }))
     }))
+}
+
+/// What examples have of the text only in part.
+fn remarks(stream: &BatchStream<Documents>) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(share) = stream.random_pairs().filter(|share| *share > RANDOM_PAIRS) {
+        remarks.push(format!(
+            "{:.0} % of pairs have a random second sentence, so that there is little to tell apart: a text that fills \
+             examples.max_seq_length by itself has no next one (corpus.sentences \"split\" cuts lines into sentences)",
+            100.0 * share
+        ));
+    }
+    let share = stream.cut_share();
+    if share > CUT_SHARE {
+        remarks.push(format!(
+            "{:.0} % of the text is cut away: a pair of such long sentences has no room in examples.max_seq_length \
+             (corpus.sentences \"split\" cuts lines into sentences, examples.pairs \"none\" uses all of a text)",
+            100.0 * share
+        ));
+    }
+    remarks
 }
