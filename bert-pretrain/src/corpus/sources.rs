@@ -57,7 +57,7 @@ fn check_kind(file: &Path, as_text: bool) -> Result<()> {
     let extension = extension(file);
     let (problem, help) = if ARCHIVES.contains(&extension.as_str()) {
         (
-            format!(".{extension} is not unpacked"),
+            format!("is packed as .{extension}, which is not read"),
             "unpack it, or pack the text itself with gzip or zstd",
         )
     } else if as_text && JSON.contains(&extension.as_str()) {
@@ -69,7 +69,7 @@ fn check_kind(file: &Path, as_text: bool) -> Result<()> {
         return Ok(());
     };
     Err(Error::Usage {
-        problem: format!("corpus.paths: {}: {problem}", file.display()),
+        problem: format!("corpus.paths: {} {problem}", file.display()),
         help: help.into(),
     })
 }
@@ -516,7 +516,7 @@ mod tests {
             message
         };
         for name in ["a.txt.bz2", "a.tar.gz", "a.TGZ", "a.xz", "a.zip"] {
-            assert!(refused(name).contains("is not unpacked"), "{name}");
+            assert!(refused(name).contains("which is not read"), "{name}");
         }
         for name in ["a.jsonl", "a.jsonl.gz", "a.json", "a.ndjson.zst"] {
             assert!(refused(name).contains("is JSON"), "{name}");

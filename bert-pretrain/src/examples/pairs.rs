@@ -1,9 +1,10 @@
 //! Cuts a section into segments A and B, or into single texts.
 //!
-//! All three objectives take whole sentences until a target length is reached and go on where they stopped, so
-//! every sentence has its turn in every epoch; what of a pair is longer than an example is cut away. The target is the full length or, with `short_seq_probability`, uniform
-//! in 2..=maximum, drawn for each example. (google-research/bert draws it once per document, which turns a long
-//! document into hundreds of tiny examples now and then; here the share holds for examples.)
+//! All three objectives take whole sentences until a target length is reached and go on where they stopped, so every
+//! sentence has its turn in every epoch; what of a pair is longer than an example is cut away. The target is the full
+//! length or, with `short_seq_probability`, uniform in 2..=maximum, drawn for each example. (google-research/bert draws
+//! it once per document, which turns a long document into hundreds of tiny examples now and then; here the share holds
+//! for examples.)
 
 use std::ops::Range;
 
