@@ -184,6 +184,29 @@ fn a_run_goes_on_with_what_it_was_trained_with_or_what_its_user_accepts() {
 }
 
 #[test]
+fn a_run_goes_on_where_the_model_it_began_with_is_gone() {
+    let directory = directory();
+    let root = directory.path();
+    done(&train(root, &[]));
+    let from = [
+        "--set",
+        r#"model={"path": "first"}"#,
+        "--set",
+        r#"tokenizer={"type": "load", "path": "first"}"#,
+    ];
+    std::fs::rename(root.join("run"), root.join("whole")).unwrap();
+    std::fs::rename(root.join("whole/model"), root.join("first")).unwrap();
+    done(&train(root, &from));
+    let expected = weights(root);
+
+    std::fs::remove_dir_all(root.join("run/checkpoints/step-000006")).unwrap();
+    std::fs::remove_dir_all(root.join("run/model")).unwrap();
+    std::fs::remove_dir_all(root.join("first")).unwrap();
+    done(&train(root, &[&from[..], &["--resume"]].concat()));
+    assert_eq!(weights(root), expected);
+}
+
+#[test]
 fn without_pairs_a_model_is_saved_without_what_pairs_train() {
     let directory = directory();
     let root = directory.path();
