@@ -19,8 +19,9 @@ pub(super) const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MAS
 impl BertTokenizer {
     /// Learns a vocabulary of at most `vocab_size` tokens from words: the characters, then pieces joined by how often they
     /// stand together, `min_frequency` times at least (as Hugging Face learns WordPiece; Schuster and Nakajima 2012 join by
-    /// likelihood). Of the characters only the `limit_alphabet` most frequent count, or without it all but [the rarest of too
-    /// many](RARE_CHARACTERS); a word with another one is `[UNK]`. Equal counts give equal vocabularies.
+    /// likelihood). Of the characters only the `limit_alphabet` most frequent count; without a limit all do, but where they
+    /// would take more than half of the vocabulary the rarest, one in a thousand of the text's. A word with another one is
+    /// `[UNK]`. Equal counts give equal vocabularies.
     ///
     /// # Errors
     /// [`Error::Usage`] where `vocab_size` has no room for the special tokens and the characters of the text.

@@ -35,9 +35,9 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
-    /// Whether there is a field of this name.
+    /// Whether there is a value of this name: one that is null is none.
     pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
+        self.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// The names.

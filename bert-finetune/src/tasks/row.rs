@@ -61,11 +61,7 @@ pub enum Input {
 /// # Errors
 /// [`Error::Data`] where there is none, or it is empty.
 pub fn input(row: &Row, path: &Arc<Path>, text: &str, pair: Option<&str>) -> Result<Input> {
-    if row
-        .fields
-        .get("input_ids")
-        .is_some_and(|ids| !ids.is_null())
-    {
+    if row.fields.has("input_ids") {
         return Ok(Input::Ids(ids(row, path)?));
     }
     Ok(Input::Text(

@@ -75,13 +75,8 @@ impl Record {
             may_be_pair,
             label,
         } = config;
-        let is_given = || {
-            row.fields
-                .get(DEFAULT_PAIR)
-                .is_some_and(|pair| !pair.is_null())
-        };
         let text_pair = match text_pair {
-            None if *may_be_pair && is_given() => Some(DEFAULT_PAIR),
+            None if *may_be_pair && row.fields.has(DEFAULT_PAIR) => Some(DEFAULT_PAIR),
             named => named.as_deref(),
         };
         let origin = Origin::of(path, row);

@@ -417,6 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_arrays_is_told_from_words_in_columns_by_its_header() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rows.tsv");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let records = record::read(&config(Scheme::Auto), &path, true).unwrap();
+            let gold = records.map(|record| record.unwrap().gold.unwrap());
+            gold.collect::<Vec<_>>()
+        };
+        let expected = [["B-ORG", "O"]];
+        let arrays = "tokens\ttags\n['EU', 'rejects']\t['B-ORG', 'O']\n";
+        assert_eq!(read(arrays), expected);
+        assert_eq!(read("EU\tB-ORG\nrejects\tO\n"), expected);
+    }
+
+    #[test]
     fn a_head_without_outputs_is_refused() {
         let error = task(&[]).unwrap_err().to_string();
         assert!(error.contains("0 named outputs"), "{error}");
