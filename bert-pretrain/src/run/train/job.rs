@@ -210,7 +210,7 @@ fn train_loader(
     }))
 }
 
-/// What examples have of the text only in part.
+/// What a user should know of the examples, a sentence each.
 fn remarks(stream: &BatchStream<Documents>) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(share) = stream.random_pairs().filter(|share| *share > RANDOM_PAIRS) {
