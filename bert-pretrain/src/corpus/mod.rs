@@ -1,14 +1,19 @@
 //! Text in, tokenized documents out: streamed, split, without duplicates, cached, memory-mapped.
 
+mod ascii;
+mod document;
+mod lines;
 mod prepare;
 mod row;
 mod sentences;
 mod shards;
 mod sources;
 
+pub use document::RawDocument;
+pub use lines::Reading;
 pub use prepare::{Prepared, Settings, Statistics, learn_or_load_tokenizer, prepare};
 pub use shards::{Corpus, Documents};
-pub use sources::{RawDocument, Reading, each_document};
+pub use sources::each_document;
 
 /// Documents as lists of sentences, sentences as lists of word ids.
 pub trait DocumentStore: Send + Sync {

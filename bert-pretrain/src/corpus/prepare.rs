@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bert_core::error::{Error, Result};
@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::document::RawDocument;
+use super::lines::Reading;
 use super::shards::{Corpus, Documents, Writer, is_wide};
-use super::sources::{RawDocument, Reading, each_document, files};
+use super::sources::{each_document, files};
 use crate::config::{CorpusConfig, PretrainConfig, Sentences, TokenizerConfig};
 
 /// Changes whenever prepared corpora of before cannot be read any more.
@@ -157,13 +159,17 @@ fn learn_tokenizer(settings: &Settings<'_>) -> Result<BertTokenizer> {
             .par_chunks(block.len().div_ceil(rayon::current_num_threads()).max(1))
             .map(|documents| {
                 let mut counts = WordCounts::new(lowercase);
-                for sentence in documents.iter().flatten() {
-                    counts.add(sentence);
+                for document in documents {
+                    for sentence in document.sentences()?.iter().flatten() {
+                        counts.add(sentence);
+                    }
                 }
-                counts
+                Ok(counts)
             })
-            .collect::<Vec<_>>();
-        counted.into_iter().for_each(|part| counts.merge(part));
+            .collect::<Vec<Result<_>>>();
+        for part in counted {
+            counts.merge(part?);
+        }
         if counts.bytes() > MAX_COUNTED_BYTES {
             counts.prune(MAX_COUNTED_BYTES / 2);
             log::warn!("the text has so many different words that the rarest so far are forgotten");
@@ -222,36 +228,25 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
     let mut seen: HashSet<u128> = HashSet::new();
     let progress = Progress::start(settings, "Tokenizing")?;
     blocks(settings, &progress.reading, |block| {
-        let tokenized: Vec<Result<(u128, Vec<Vec<u32>>)>> = block
+        let tokenized: Vec<Result<Option<Tokenized>>> = block
             .par_iter()
-            .map(|document| {
-                let mut sentences = Vec::with_capacity(document.len());
-                let mut text = Xxh3::new();
-                for sentence in document {
-                    text.update(sentence.as_bytes());
-                    text.update(b"\n");
-                    let mut ids = Vec::new();
-                    tokenizer.append_ids(sentence, &mut ids)?;
-                    if !ids.is_empty() {
-                        sentences.push(ids);
-                    }
-                }
-                Ok((text.digest128(), sentences))
-            })
+            .map(|document| Tokenized::of(document, tokenizer))
             .collect();
-        for (document, tokenized) in block.iter().zip(tokenized) {
-            let (text, sentences) = tokenized?;
+        for document in tokenized {
+            let Some(document) = document? else {
+                continue;
+            };
             statistics.documents += 1;
-            statistics.text_bytes += document.iter().map(|s| s.len() as u64 + 1).sum::<u64>();
-            if sentences.is_empty() {
+            statistics.text_bytes += document.bytes;
+            if document.sentences.is_empty() {
                 statistics.empty += 1;
-            } else if !seen.insert(text) {
+            } else if !seen.insert(document.text) {
                 statistics.duplicates += 1;
-            } else if is_held_out(text, settings) {
-                valid.push(&sentences)?;
+            } else if is_held_out(document.text, settings) {
+                valid.push(&document.sentences)?;
             } else {
-                train.push(&sentences)?;
-                for &id in sentences.iter().flatten() {
+                train.push(&document.sentences)?;
+                for &id in document.sentences.iter().flatten() {
                     token_counts[id as usize] += 1;
                 }
             }
@@ -261,8 +256,7 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
     let reading = progress.reading.clone();
     drop(progress);
     statistics.bad_lines = reading.bad_lines.load(Ordering::Relaxed);
-    let first = reading.first_bad_lines.lock();
-    for line in &*first.unwrap_or_else(PoisonError::into_inner) {
+    for line in reading.first_bad_lines() {
         log::info!("bad line: {line}");
         tell!("bad line   {line}");
     }
@@ -276,6 +270,42 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
         &directory.join("summary.json"),
         summary.to_string().as_bytes(),
     )
+}
+
+/// A document's word ids.
+struct Tokenized {
+    /// One number for its text.
+    text: u128,
+    /// The text's length, with a line end after each sentence.
+    bytes: u64,
+    /// Those of its sentences that have any.
+    sentences: Vec<Vec<u32>>,
+}
+
+impl Tokenized {
+    /// `None` of a row that is left out.
+    fn of(document: &RawDocument, tokenizer: &BertTokenizer) -> Result<Option<Self>> {
+        let Some(raw) = document.sentences()? else {
+            return Ok(None);
+        };
+        let (mut text, mut bytes) = (Xxh3::new(), 0);
+        let mut sentences = Vec::with_capacity(raw.len());
+        for sentence in &raw {
+            text.update(sentence.as_bytes());
+            text.update(b"\n");
+            bytes += sentence.len() as u64 + 1;
+            let mut ids = Vec::new();
+            tokenizer.append_ids(sentence, &mut ids)?;
+            if !ids.is_empty() {
+                sentences.push(ids);
+            }
+        }
+        Ok(Some(Self {
+            text: text.digest128(),
+            bytes,
+            sentences,
+        }))
+    }
 }
 
 /// Decided by the document's own text, so that no copy of a held-out document is trained on, and in no other way: runs
@@ -364,18 +394,18 @@ fn blocks(
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
             let (mut block, mut bytes) = (Vec::new(), 0);
-            each_document(settings.corpus, settings.seed, reading, |document| {
-                // A document takes room for itself too, even without text.
-                bytes += size_of::<RawDocument>() + document.iter().map(String::len).sum::<usize>();
+            let read = each_document(settings.corpus, settings.seed, reading, |document| {
+                bytes += document.bytes();
                 block.push(document);
                 if bytes < BLOCK_BYTES {
                     return true;
                 }
                 bytes = 0;
                 sender.send(std::mem::take(&mut block)).is_ok()
-            })?;
-            let _ = sender.send(block); // refused only where the other side has failed
-            Ok(())
+            });
+            // What comes before a bad line may be bad too. Refused only where the other side has failed.
+            let _ = sender.send(block);
+            read
         });
         let result = receiver.iter().try_for_each(|block| each(&block));
         drop(receiver);

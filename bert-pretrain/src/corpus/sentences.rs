@@ -2,6 +2,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::ascii;
 use crate::config::Sentences;
 
 /// Spaces, brackets and other signs after a full stop, beyond which text is cut.
@@ -40,15 +41,24 @@ pub(super) fn split(text: &str, sentences: Sentences) -> Vec<String> {
 /// Sentences by UAX #29, which ends one at a full stop before a capital: those that titles and initials end are put
 /// together again with what follows.
 fn sentences_of(text: &str) -> Vec<&str> {
-    let (mut sentences, mut start, mut end) = (Vec::new(), 0, 0);
-    for piece in text.split_sentence_bounds() {
-        end += piece.len();
-        if !ends_in_abbreviation(piece) {
+    let (mut sentences, mut start, mut before) = (Vec::new(), 0, 0);
+    let mut end_at = |end: usize| {
+        if !ends_in_abbreviation(&text[before..end]) {
             sentences.push(&text[start..end]);
             start = end;
         }
+        before = end;
+    };
+    if text.is_ascii() {
+        let ends = ascii::sentence_ends(text.as_bytes());
+        ends.into_iter().for_each(&mut end_at);
+    } else {
+        let bounds = text.split_sentence_bound_indices();
+        bounds.for_each(|(place, sentence)| end_at(place + sentence.len()));
     }
-    sentences.push(&text[start..]);
+    if start < text.len() {
+        sentences.push(&text[start..]);
+    }
     sentences
 }
 

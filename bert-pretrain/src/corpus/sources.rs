@@ -1,17 +1,14 @@
 //! Reading documents: files, directories, globs, compressed or not, as text or JSON Lines.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use bert_core::config::BadRows;
 use bert_core::error::{Error, Result};
-use bert_core::files::{extension, unpacked};
+use bert_core::files::extension;
 
-use super::row::text_of_row;
-use super::sentences::split;
+use super::document::RawDocument;
+use super::lines::{Lines, LongLines, Place, Reading};
 use crate::config::{CorpusConfig, Documents, Sentences};
 
 /// A document longer than this is cut, so that memory stays bounded on a file that is one document.
@@ -20,9 +17,6 @@ const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 /// A line of JSON longer than this is an error: its file is of another kind, or hostile.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// So many of the lines that are left out are named.
-const SHOWN_BAD_LINES: u64 = 10;
-
 /// Kinds of files that are not unpacked, by the ends of their names.
 const ARCHIVES: [&str; 12] = [
     "7z", "bz2", "lz4", "lzma", "rar", "tar", "tbz2", "tgz", "txz", "xz", "z", "zip",
@@ -30,11 +24,6 @@ const ARCHIVES: [&str; 12] = [
 
 /// Kinds of files whose syntax would be learnt as text.
 const JSON: [&str; 3] = ["json", "jsonl", "ndjson"];
-
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// The sentences of a document.
-pub type RawDocument = Vec<String>;
 
 /// The files of a corpus, in order; none of the built-in one.
 ///
@@ -131,17 +120,6 @@ fn add(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// What was read so far; shared between the thread that reads and those that show it.
-#[derive(Debug, Default)]
-pub struct Reading {
-    /// Bytes taken from disk, or generated.
-    pub bytes: AtomicU64,
-    /// Lines left out because they could not be used.
-    pub bad_lines: AtomicU64,
-    /// What is wrong with the first of them.
-    pub first_bad_lines: Mutex<Vec<String>>,
-}
-
 /// Calls `each` with every document of a corpus, in order, until it returns `false`.
 ///
 /// # Errors
@@ -157,7 +135,8 @@ pub fn each_document(
             for document in bert_core::sample_data::corpus(seed, *documents) {
                 let bytes: usize = document.sentences.iter().map(String::len).sum();
                 reading.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-                if !each(document.sentences) {
+                let text = document.sentences.join("\n");
+                if !each(RawDocument::of_text(text, Sentences::Lines)) {
                     break;
                 }
             }
@@ -169,9 +148,9 @@ pub fn each_document(
             bad_lines,
             ..
         } => {
-            let long = LongLines::Cut(MAX_DOCUMENT_BYTES);
-            for file in files(corpus)? {
-                let mut lines = Lines::open(&file, reading, long, *bad_lines)?;
+            for (number, path) in files(corpus)?.iter().enumerate() {
+                let before = Place::before(path, number, *bad_lines, reading);
+                let mut lines = Lines::open(before, LongLines::Cut(MAX_DOCUMENT_BYTES))?;
                 if !text_documents(&mut lines, *sentences, *documents, &mut each)? {
                     break;
                 }
@@ -184,17 +163,17 @@ pub fn each_document(
             bad_lines,
             ..
         } => {
-            let long = LongLines::Refuse(MAX_LINE_BYTES);
-            for file in files(corpus)? {
-                let mut lines = Lines::open(&file, reading, long, *bad_lines)?;
+            let field = field.as_str().into();
+            for (number, path) in files(corpus)?.iter().enumerate() {
+                let before = Place::before(path, number, *bad_lines, reading);
+                let mut lines = Lines::open(before, LongLines::Refuse(MAX_LINE_BYTES))?;
                 while let Some(line) = lines.next()? {
                     if line.trim().is_empty() {
                         continue;
                     }
-                    match text_of_row(&line, field) {
-                        Ok(text) if !each(split(&text, *sentences)) => return Ok(()),
-                        Ok(_) => {}
-                        Err(problem) => lines.bad(problem)?,
+                    let place = lines.place.clone();
+                    if !each(RawDocument::of_row(line, &field, place, *sentences)) {
+                        return Ok(());
                     }
                 }
             }
@@ -221,16 +200,14 @@ fn text_documents(
         let too_long = text.len() > MAX_DOCUMENT_BYTES;
         if too_long && !ends {
             log::warn!(
-                "{}:{}: a document longer than {} MiB is cut here",
-                lines.path.display(),
-                lines.number,
+                "{}: a document longer than {} MiB is cut here",
+                lines.place,
                 MAX_DOCUMENT_BYTES >> 20
             );
         }
         if ends || too_long {
-            let document = split(&text, sentences);
-            text.clear();
-            if !document.is_empty() && !each(document) {
+            let text = std::mem::take(&mut text);
+            if !text.trim().is_empty() && !each(RawDocument::of_text(text, sentences)) {
                 return Ok(false);
             }
         }
@@ -244,172 +221,25 @@ fn text_documents(
     }
 }
 
-/// The lines of a file, decompressed, with their numbers.
-struct Lines {
-    path: PathBuf,
-    reader: Box<dyn BufRead>,
-    number: u64,
-    /// What follows of a line that was cut.
-    rest: Vec<u8>,
-    long: LongLines,
-    bad_lines: BadRows,
-    reading: Arc<Reading>,
-}
-
-/// What becomes of a line of more than so many bytes. No line is ever held whole beyond that.
-#[derive(Debug, Clone, Copy)]
-enum LongLines {
-    /// It is cut, between words where there are any.
-    Cut(usize),
-    /// It is an error.
-    Refuse(usize),
-}
-
-impl Lines {
-    fn open(
-        path: &Path,
-        reading: &Arc<Reading>,
-        long: LongLines,
-        bad_lines: BadRows,
-    ) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        let reading = reading.clone();
-        let counted = Counted {
-            file,
-            reading: reading.clone(),
-        };
-        let plain = unpacked(path, counted)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            reader: Box::new(BufReader::with_capacity(1 << 18, plain)),
-            number: 0,
-            rest: Vec::new(),
-            long,
-            bad_lines,
-            reading,
-        })
-    }
-
-    /// The next line, or piece of one, without its end.
-    fn next(&mut self) -> Result<Option<String>> {
-        while let Some(line) = self.next_bytes()? {
-            match String::from_utf8(line) {
-                Ok(line) => return Ok(Some(line)),
-                Err(error) => {
-                    let valid = error.utf8_error().valid_up_to();
-                    self.bad(format!("not UTF-8 at byte {valid}"))?;
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn next_bytes(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut line = std::mem::take(&mut self.rest);
-        if line.is_empty() {
-            self.number += 1;
-        }
-        let (LongLines::Cut(limit) | LongLines::Refuse(limit)) = self.long;
-        let room = limit.saturating_sub(line.len()) as u64;
-        let mut bounded = (&mut self.reader).take(room);
-        bounded
-            .read_until(b'\n', &mut line)
-            .map_err(|error| self.unreadable(&error))?;
-        if line.is_empty() {
-            return Ok(None);
-        }
-        if line.len() == limit && !line.ends_with(b"\n") {
-            if let LongLines::Refuse(_) = self.long {
-                self.bad(format!("the line has more than {limit} bytes"))?;
-                drop(line);
-                let skipped = self.reader.skip_until(b'\n');
-                skipped.map_err(|error| self.unreadable(&error))?;
-                // An empty row is no document.
-                return Ok(Some(Vec::new()));
-            }
-            self.rest = line.split_off(place_to_cut(&line));
-        }
-        for end in [b'\n', b'\r'] {
-            line.pop_if(|last| *last == end);
-        }
-        if self.number == 1 && line.starts_with(BYTE_ORDER_MARK) {
-            line.drain(..BYTE_ORDER_MARK.len());
-        }
-        Ok(Some(line))
-    }
-
-    /// Takes note of a line that cannot be used.
-    ///
-    /// # Errors
-    /// Where such lines are refused.
-    fn bad(&self, problem: String) -> Result<()> {
-        let error = self.error(problem);
-        if self.bad_lines == BadRows::Refuse {
-            return Err(error);
-        }
-        if self.reading.bad_lines.fetch_add(1, Ordering::Relaxed) < SHOWN_BAD_LINES {
-            let first = self.reading.first_bad_lines.lock();
-            let mut first = first.unwrap_or_else(PoisonError::into_inner);
-            first.push(error.to_string());
-        }
-        Ok(())
-    }
-
-    fn unreadable(&self, error: &std::io::Error) -> Error {
-        Error::Data {
-            path: self.path.clone(),
-            line: Some(self.number),
-            problem: format!("from here the file cannot be read or unpacked ({error})"),
-            help: "bring or pack the file again, or leave it out of corpus.paths".into(),
-        }
-    }
-
-    fn error(&self, problem: String) -> Error {
-        Error::Data {
-            path: self.path.clone(),
-            line: Some(self.number),
-            problem,
-            help: "mend the line, leave the file out of corpus.paths, or have such lines left out (corpus.bad_lines \"skip\")"
-                .into(),
-        }
-    }
-}
-
-/// After the last white space, or else before the last character, which may go on; never at the beginning.
-fn place_to_cut(line: &[u8]) -> usize {
-    let space = line.iter().rposition(u8::is_ascii_whitespace);
-    let character = line.iter().rposition(|byte| byte & 0xC0 != 0x80);
-    let place = space.map(|place| place + 1).or(character);
-    place.filter(|place| *place > 0).unwrap_or(line.len())
-}
-
-struct Counted {
-    file: File,
-    reading: Arc<Reading>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.reading
-            .bytes
-            .fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bert_core::config::BadRows;
+    use std::fs::File;
     use std::io::Write;
 
-    fn read(corpus: &CorpusConfig) -> Result<Vec<RawDocument>> {
+    fn read(corpus: &CorpusConfig) -> Result<Vec<Vec<String>>> {
+        read_noting(corpus, &Arc::default())
+    }
+
+    fn read_noting(corpus: &CorpusConfig, reading: &Arc<Reading>) -> Result<Vec<Vec<String>>> {
         let mut documents = Vec::new();
-        each_document(corpus, 1, &Arc::default(), |document| {
+        each_document(corpus, 1, reading, |document| {
             documents.push(document);
             true
         })?;
-        Ok(documents)
+        let read: Result<Vec<_>> = documents.iter().map(RawDocument::sentences).collect();
+        Ok(read?.into_iter().flatten().collect())
     }
 
     fn text(paths: &[&Path], sentences: Sentences, documents: Documents) -> CorpusConfig {
@@ -448,44 +278,6 @@ mod tests {
             read(&split).unwrap(),
             [["It was late in the day.", "Nobody came!", "Why?"]]
         );
-    }
-
-    #[test]
-    fn a_line_without_end_comes_in_pieces_and_nothing_of_it_is_lost() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.txt");
-        let pieces = |text: &str, limit| -> Vec<String> {
-            std::fs::write(&path, text).unwrap();
-            let long = LongLines::Cut(limit);
-            let mut lines = Lines::open(&path, &Arc::default(), long, BadRows::Refuse).unwrap();
-            std::iter::from_fn(|| lines.next().unwrap()).collect()
-        };
-        assert_eq!(pieces("one two three\nx", 9), ["one two ", "three", "x"]);
-        assert_eq!(
-            pieces("\u{20ac}\u{20ac}\u{20ac}", 7),
-            ["\u{20ac}\u{20ac}", "\u{20ac}"]
-        );
-        for limit in 4..20 {
-            let text = "a few words\u{20ac} and\u{20ac}\u{20ac}\u{20ac}more";
-            assert_eq!(pieces(text, limit).concat(), text, "{limit}");
-        }
-        std::fs::write(&path, "12345678\n123456789\n").unwrap();
-        let open = |bad_lines| {
-            let long = LongLines::Refuse(9);
-            Lines::open(&path, &Arc::default(), long, bad_lines).unwrap()
-        };
-        let mut lines = open(BadRows::Refuse);
-        assert_eq!(lines.next().unwrap().unwrap(), "12345678");
-        let error = lines.next().unwrap_err().to_string();
-        assert!(
-            error.contains("a.txt:2: the line has more than 9 bytes"),
-            "{error}"
-        );
-        std::fs::write(&path, "one\n123456789123456789\ntwo\nthree").unwrap();
-        let mut lines = open(BadRows::Skip);
-        let read: Vec<_> = std::iter::from_fn(|| lines.next().unwrap()).collect();
-        assert_eq!(read, ["one", "", "two", "three"]);
-        assert_eq!(lines.reading.bad_lines.load(Ordering::Relaxed), 1);
     }
 
     #[test]
@@ -582,14 +374,30 @@ mod tests {
         let rows = b"{\"text\": null}\n{\"text\": \"\xff\"}\n{\"text\": \"Fine.\"}\nnot JSON\n";
         std::fs::write(&path, rows).unwrap();
         let reading = Arc::default();
-        let mut documents = Vec::new();
+        assert_eq!(read_noting(&skipping, &reading).unwrap(), [["Fine."]]);
+        assert_eq!(reading.bad_lines.load(Ordering::Relaxed), 3);
+        let first = reading.first_bad_lines();
+        for (line, named) in [1, 2, 4].into_iter().zip(&first) {
+            let place = format!("bad.jsonl:{line}:");
+            assert!(named.contains(&place), "{named}");
+        }
+        // Of more the first are named, whoever finds them first.
+        let rows: String = (0..30).map(|row| format!("row {row}\n")).collect();
+        std::fs::write(&path, rows + "{\"text\": \"Fine.\"}\n").unwrap();
+        let (reading, mut documents) = (Arc::default(), Vec::new());
         each_document(&skipping, 1, &reading, |document| {
-            documents.push(document);
+            documents.insert(0, document);
             true
         })
         .unwrap();
-        assert_eq!(documents, [["Fine."]]);
-        assert_eq!(reading.bad_lines.load(Ordering::Relaxed), 3);
+        let usable = documents
+            .iter()
+            .map(|document| document.sentences().unwrap());
+        assert_eq!(usable.flatten().count(), 1);
+        assert_eq!(reading.bad_lines.load(Ordering::Relaxed), 30);
+        let first = reading.first_bad_lines();
+        assert_eq!(first.len(), 10);
+        assert!(first[0].contains("bad.jsonl:1:") && first[9].contains("bad.jsonl:10:"));
 
         let none = directory.path().join("*.none");
         let glob = text(&[&none], Sentences::Lines, Documents::File);

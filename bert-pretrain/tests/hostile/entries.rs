@@ -48,13 +48,18 @@ pub(crate) fn corpus(bytes: &[u8]) -> bool {
             bad_lines,
         },
     };
-    let mut documents = 0;
+    let mut documents = Vec::new();
     let read = each_document(&config, 1, &Default::default(), |document| {
-        assert!(document.iter().all(|sentence| !sentence.trim().is_empty()));
-        documents += 1;
+        documents.push(document.sentences());
         true
     });
-    read.is_ok() && documents > 0
+    let Ok(documents) = documents.into_iter().collect::<Result<Vec<_>, _>>() else {
+        return false;
+    };
+    for sentence in documents.iter().flatten().flatten() {
+        assert!(!sentence.trim().is_empty());
+    }
+    read.is_ok() && documents.iter().flatten().next().is_some()
 }
 
 /// The three files of a prepared corpus, each after its length in four bytes.
