@@ -10,6 +10,7 @@ use tokenizers::{PreTokenizedString, PreTokenizer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::files::normalizer;
+use super::parts::{SPACES, parts};
 use super::{LONGEST_CUT_WORD, failed};
 use crate::error::Result;
 
@@ -17,9 +18,8 @@ use crate::error::Result;
 #[derive(Debug, Clone, Default)]
 pub struct WordCounts {
     lowercase: bool,
-    /// By piece of text as it stands: most of a text repeats itself, and is normalised once. Pieces end at white space
-    /// and round signs that are words of their own; a sentence without spaces would else be one piece and hardly repeat.
-    pieces: AHashMap<CompactString, u64>,
+    /// Of the parts of text as it stands, which are normalised last.
+    parts: AHashMap<CompactString, u64>,
     bytes: usize,
 }
 
@@ -34,32 +34,26 @@ impl WordCounts {
 
     /// Counts a text.
     pub fn add(&mut self, text: &str) {
-        for stretch in text.split_ascii_whitespace() {
-            let mut rest = stretch;
-            while let Some((place, sign)) = rest.char_indices().find(|(_, c)| is_own_word(*c)) {
-                let (before, after) = rest.split_at(place);
-                let (sign, after) = after.split_at(sign.len_utf8());
-                self.add_piece(before, 1);
-                self.add_piece(sign, 1);
-                rest = after;
+        for stretch in text.split(SPACES) {
+            for part in parts(stretch, true) {
+                self.add_part(part, 1);
             }
-            self.add_piece(rest, 1);
         }
     }
 
-    fn add_piece(&mut self, piece: &str, count: u64) {
-        if let Some(known) = self.pieces.get_mut(piece) {
+    fn add_part(&mut self, part: &str, count: u64) {
+        if let Some(known) = self.parts.get_mut(part) {
             *known += count;
-        } else if !piece.is_empty() {
-            self.bytes += piece_bytes(piece);
-            self.pieces.insert(piece.into(), count);
+        } else {
+            self.bytes += part_bytes(part);
+            self.parts.insert(part.into(), count);
         }
     }
 
     /// Adds the counts of another.
     pub fn merge(&mut self, other: Self) {
-        for (piece, count) in other.pieces {
-            self.add_piece(&piece, count);
+        for (part, count) in other.parts {
+            self.add_part(&part, count);
         }
     }
 
@@ -70,7 +64,7 @@ impl WordCounts {
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.parts.is_empty()
     }
 
     /// Whether words lose case and accents.
@@ -83,9 +77,9 @@ impl WordCounts {
     /// Which of the equally rare stay is decided by their hashes, neither by order nor by age: where nothing occurs
     /// twice, what is left is a fair sample of the text so far, and the same in every run.
     pub fn prune(&mut self, most_bytes: usize) {
-        let pieces = self.pieces.iter();
-        let mut ranked: Vec<_> = pieces
-            .map(|(piece, count)| (rank(piece, *count), piece_bytes(piece)))
+        let parts = self.parts.iter();
+        let mut ranked: Vec<_> = parts
+            .map(|(part, count)| (rank(part, *count), part_bytes(part)))
             .collect();
         ranked.sort_unstable();
         let mut bytes = 0;
@@ -94,8 +88,8 @@ impl WordCounts {
             bytes > most_bytes
         });
         if let Some((first_forgotten, size)) = first_forgotten {
-            self.pieces
-                .retain(|piece, count| rank(piece, *count) < *first_forgotten);
+            self.parts
+                .retain(|part, count| rank(part, *count) < *first_forgotten);
             self.bytes = bytes - size;
         }
     }
@@ -105,8 +99,8 @@ impl WordCounts {
     /// learning takes the square of its length.
     pub(super) fn words(&self) -> Result<AHashMap<CompactString, u64>> {
         let mut words = AHashMap::new();
-        for (piece, count) in &self.pieces {
-            each_word(piece, self.lowercase, |word| {
+        for (part, count) in &self.parts {
+            each_word(part, self.lowercase, |word| {
                 if word.chars().nth(LONGEST_CUT_WORD).is_none() {
                     *words.entry(CompactString::from(word)).or_insert(0) += count;
                 }
@@ -114,22 +108,6 @@ impl WordCounts {
         }
         Ok(words)
     }
-}
-
-/// Whether BERT's normaliser and splitter make a word of a character wherever it stands: ideographs and punctuation. Rare
-/// punctuation is missing, which costs memory and changes no count.
-fn is_own_word(c: char) -> bool {
-    c.is_ascii_punctuation()
-        || matches!(c,
-            // Dashes, quotation marks, ellipses.
-            '\u{2010}'..='\u{2027}'
-            // Punctuation of Chinese and Japanese, then its wide forms.
-            | '\u{3001}'..='\u{3003}' | '\u{3008}'..='\u{3011}' | '\u{ff01}'..='\u{ff03}'
-            | '\u{ff05}'..='\u{ff0a}' | '\u{ff0c}'..='\u{ff0f}' | '\u{ff1a}' | '\u{ff1b}' | '\u{ff1f}'
-            // The ideographs of tokenizers' BertNormalizer, with its gaps.
-            | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
-            | '\u{20000}'..='\u{2a6df}' | '\u{2a700}'..='\u{2b81f}' | '\u{2b920}'..='\u{2ceaf}'
-            | '\u{2f800}'..='\u{2fa1f}')
 }
 
 fn each_word(text: &str, lowercase: bool, mut each: impl FnMut(&str)) -> Result<()> {
@@ -148,18 +126,19 @@ fn each_word(text: &str, lowercase: bool, mut each: impl FnMut(&str)) -> Result<
 }
 
 /// Frequent before rare, the equally frequent in an order that has nothing to do with the text.
-fn rank(piece: &str, count: u64) -> (Reverse<u64>, u64) {
-    (Reverse(count), xxh3_64(piece.as_bytes()))
+fn rank(part: &str, count: u64) -> (Reverse<u64>, u64) {
+    (Reverse(count), xxh3_64(part.as_bytes()))
 }
 
 /// A place in a hash table that is half full, and the text where that is too long to lie in the table.
-fn piece_bytes(piece: &str) -> usize {
-    let inline = piece.len() <= size_of::<CompactString>();
-    64 + if inline { 0 } else { piece.len() }
+fn part_bytes(part: &str) -> usize {
+    let inline = part.len() <= size_of::<CompactString>();
+    64 + if inline { 0 } else { part.len() }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::parts::is_own_word;
     use super::*;
     use proptest::prelude::*;
 
@@ -208,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_character_that_text_is_cut_at_is_a_word_of_its_own() {
-        let cut = ('\0'..=char::MAX).filter(|c| is_own_word(*c));
+        let cut = ('\0'..=char::MAX).filter(|c| is_own_word(*c, true));
         let text: String = cut.clone().flat_map(|c| ['a', c, 'b']).collect();
         assert!(cut.count() > 80_000);
         for lowercase in [true, false] {

@@ -4,6 +4,7 @@ mod counts;
 mod cut;
 mod files;
 mod json;
+mod parts;
 mod train;
 
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 use crate::error::{Error, Result};
 use cut::{Cutter, longest_first};
+use parts::{SPACES, is_own_word, parts};
 
 pub use counts::WordCounts;
 
@@ -66,24 +68,23 @@ pub struct BertTokenizer {
     cutter: Arc<Cutter>,
     /// Whether a token has white space inside.
     has_spaced_tokens: bool,
+    /// Of each token that is looked for in a text as it stands, `[MASK]` and the like, the first sign that ends a part.
+    signs_of_added: Arc<[char]>,
     /// Whether texts that are too long lose their beginning: transformers' `truncation_side`.
     truncates_left: bool,
     /// Tells this tokenizer from every other of the process; clones share it, as they share everything.
     instance: u64,
 }
 
-/// What ends a stretch.
-const STRETCH_ENDS: [char; 4] = [' ', '\t', '\n', '\r'];
+/// A part of a text of at most so many bytes is remembered: it is likely to come again. A longer one is in a script without
+/// spaces, or no text, and likely never does.
+const SHORT_PART_BYTES: usize = 64;
 
-/// A stretch between white space of at most so many bytes is remembered whole: it is a word or two and likely to come
-/// again. A longer one is an address, or a sentence of a script without spaces, and likely never does.
-const SHORT_STRETCH_BYTES: usize = 64;
-
-/// Short stretches a thread remembers with their pieces, some 20 MB at most. A few ten thousand cover most of a text.
-const CACHED_WORDS: usize = 1 << 16;
+/// Short parts a thread remembers with their ids, some 20 MB at most. A few ten thousand cover most of a text.
+const CACHED_PARTS: usize = 1 << 16;
 
 thread_local! {
-    /// Pieces of words, for one tokenizer (by its instance, counted from 1) at a time.
+    /// Ids of parts, for one tokenizer (by its instance, counted from 1) at a time.
     static CACHE: RefCell<(u64, HashMap<String, Vec<u32>>)> = RefCell::default();
 }
 
@@ -111,14 +112,16 @@ impl BertTokenizer {
             mask: id("[MASK]")?,
         };
         let normalizer = files::bert_normalizer(&tokenizer)?;
-        let is_spaced = |token: &AddedToken| token.content.contains(STRETCH_ENDS);
-        let has_spaced_tokens = tokenizer.get_added_tokens_decoder().values().any(is_spaced);
+        let added = tokenizer.get_added_tokens_decoder();
+        let is_spaced = |token: &AddedToken| token.content.contains(SPACES);
+        let first_sign = |token: &AddedToken| token.content.chars().find(|c| is_own_word(*c, true));
         static INSTANCES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
             instance: INSTANCES.fetch_add(1, Ordering::Relaxed) + 1,
             special,
             cutter: Arc::new(Cutter::new(&tokenizer, normalizer)),
-            has_spaced_tokens,
+            has_spaced_tokens: added.values().any(is_spaced),
+            signs_of_added: added.values().filter_map(first_sign).collect(),
             truncates_left: false,
             normalizer,
             vocabulary: entries.into_iter().map(|(token, _)| token).collect(),
@@ -208,8 +211,8 @@ impl BertTokenizer {
 
     /// Appends the ids of a text, without special tokens around it.
     ///
-    /// Normalisation and splitting never look across ASCII white space, so each stretch between is looked up in a cache
-    /// and only new or long ones go to the library.
+    /// Parts of the text are looked up in a cache, and only new or long ones go to the library; so do stretches between white
+    /// space where a token may stand that is looked for as it is.
     ///
     /// # Errors
     /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
@@ -224,23 +227,31 @@ impl BertTokenizer {
                 *owner = self.instance;
                 cache.clear();
             }
-            for word in text.split(STRETCH_ENDS).filter(|word| !word.is_empty()) {
-                if let Some(known) = cache.get(word) {
+            let mut append = |part: &str| {
+                if let Some(known) = cache.get(part) {
                     ids.extend_from_slice(known);
-                    continue;
+                    return Ok(());
                 }
                 let encoding = self
                     .tokenizer
-                    .encode_fast(word, false)
+                    .encode_fast(part, false)
                     .map_err(failed("encode a text"))?;
                 ids.extend_from_slice(encoding.get_ids());
-                if word.len() > SHORT_STRETCH_BYTES {
-                    continue;
+                if part.len() <= SHORT_PART_BYTES {
+                    if cache.len() == CACHED_PARTS {
+                        cache.clear();
+                    }
+                    cache.insert(part.to_string(), encoding.get_ids().to_vec());
                 }
-                if cache.len() == CACHED_WORDS {
-                    cache.clear();
+                Ok(())
+            };
+            let ideographs = self.normalizer.handle_chinese_chars;
+            for stretch in text.split(SPACES) {
+                if stretch.contains(&*self.signs_of_added) {
+                    append(stretch)?;
+                } else {
+                    parts(stretch, ideographs).try_for_each(&mut append)?;
                 }
-                cache.insert(word.to_string(), encoding.get_ids().to_vec());
             }
             Ok(())
         })
@@ -382,7 +393,41 @@ fn unusable(problem: String) -> Error {
 mod tests {
     use std::path::Path;
 
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// One tokenizer of which ideographs are words, and one of which they are not; both know a token with signs inside.
+    static TOKENIZERS: std::sync::LazyLock<[BertTokenizer; 2]> = std::sync::LazyLock::new(|| {
+        [true, false].map(|ideographs| {
+            let directory = tempfile::tempdir().unwrap();
+            let write = |name: &str, content: String| {
+                std::fs::write(directory.path().join(name), content).unwrap();
+            };
+            let vocabulary = "[PAD] [UNK] [CLS] [SEP] [MASK] a ##a b ##b e . , = - \u{201c} \u{4e2d} ##\u{4e2d} \u{6587} ##\u{6587}";
+            write("vocab.txt", vocabulary.replace(' ', "\n"));
+            write("added_tokens.json", "{\"a-b\": 19}".into());
+            let config = format!("{{\"tokenize_chinese_chars\": {ideographs}}}");
+            write("tokenizer_config.json", config);
+            let tokenizer = BertTokenizer::load(directory.path()).unwrap();
+            assert_eq!(tokenizer.normalizer.handle_chinese_chars, ideographs);
+            tokenizer
+        })
+    });
+
+    proptest! {
+        #[test]
+        fn ids_put_together_are_those_of_the_whole_text(
+            text in r#"([abÉ\u{301}\u{338}\u{0}\u{200b}\u{a0} .,=≠\u{37e}“—\-\[\]，。中文豈か\u{3099}]|a-b|\[MASK\]|\PC){0,40}"#,
+        ) {
+            for tokenizer in &*TOKENIZERS {
+                let mut ids = Vec::new();
+                tokenizer.append_ids(&text, &mut ids).unwrap();
+                let whole = tokenizer.tokenizer.encode(text.as_str(), false).unwrap();
+                prop_assert_eq!(&ids, whole.get_ids());
+            }
+        }
+    }
 
     #[test]
     fn of_a_long_text_little_more_than_what_is_kept_is_tokenized() {

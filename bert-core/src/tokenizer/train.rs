@@ -117,7 +117,7 @@ fn characters_by_frequency(words: &AHashMap<CompactString, u64>) -> Vec<(char, u
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CACHE, CACHED_WORDS};
+    use super::super::{CACHE, CACHED_PARTS};
     use super::*;
 
     fn counts(lowercase: bool) -> WordCounts {
@@ -225,15 +225,15 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_remembers_a_bounded_number_of_short_stretches() {
+    fn a_thread_remembers_a_bounded_number_of_short_parts() {
         let tokenizer = BertTokenizer::train(&counts(true), 150, 1, None).unwrap();
-        let long = "mill,".repeat(1000);
-        let different = (0..CACHED_WORDS + 9).map(|i| format!("g{i} "));
+        let long = "mill".repeat(1000);
+        let different = (0..CACHED_PARTS + 9).map(|i| format!("g{i} "));
         let text = format!("{long} {}", different.collect::<String>());
         tokenizer.append_ids(&text, &mut Vec::new()).unwrap();
         CACHE.with_borrow(|(_, cache)| {
-            assert!((1..=CACHED_WORDS).contains(&cache.len()));
-            assert!(cache.keys().all(|stretch| stretch.len() < 10));
+            assert!((1..=CACHED_PARTS).contains(&cache.len()));
+            assert!(cache.keys().all(|part| part.len() < 10));
         });
     }
 
