@@ -8,11 +8,13 @@ mod parts;
 mod train;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ahash::AHashMap;
+use compact_str::CompactString;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::utils::truncation::TruncationDirection;
 use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
@@ -85,7 +87,7 @@ const CACHED_PARTS: usize = 1 << 16;
 
 thread_local! {
     /// Ids of parts, for one tokenizer (by its instance, counted from 1) at a time.
-    static CACHE: RefCell<(u64, HashMap<String, Vec<u32>>)> = RefCell::default();
+    static CACHE: RefCell<(u64, AHashMap<CompactString, Vec<u32>>)> = RefCell::default();
 }
 
 impl BertTokenizer {
@@ -241,7 +243,7 @@ impl BertTokenizer {
                     if cache.len() == CACHED_PARTS {
                         cache.clear();
                     }
-                    cache.insert(part.to_string(), encoding.get_ids().to_vec());
+                    cache.insert(part.into(), encoding.get_ids().to_vec());
                 }
                 Ok(())
             };
