@@ -585,6 +585,28 @@ fn a_head_with_the_same_labels_is_taken_over_in_its_own_order() {
     let message = stderr(&output);
     assert!(message.contains("its head is taken over"), "{message}");
     assert!(message.contains("labels     yes, no"), "{message}");
+
+    // Outputs without names, of data that name classes by their numbers.
+    let keys = config.as_object_mut().unwrap();
+    keys.remove("id2label");
+    keys.remove("label2id");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let numbered = |yes: &str, no: &str| {
+        let rows = ROWS.replace("yes,", yes).replace("no,", no);
+        std::fs::write(root.join("numbers.csv"), rows).unwrap();
+        let data = "data={\"train\": \"numbers.csv\", \"valid\": \"numbers.csv\"}";
+        let more = ["--set", "model.path=run/model", "--set", data];
+        let output = train(root, &[&more[..], &["--set", "run_dir=numbers"]].concat());
+        let message = stderr(&output);
+        assert!(output.status.success(), "{message}");
+        message
+    };
+    let message = numbered("0,", "1,");
+    assert!(message.contains("its head is taken over"), "{message}");
+    assert!(message.contains("labels     0, 1"), "{message}");
+    std::fs::remove_dir_all(root.join("numbers")).unwrap();
+    let message = numbered("1,", "2,");
+    assert!(message.contains("its head is new"), "{message}");
 }
 
 #[test]

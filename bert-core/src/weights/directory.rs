@@ -40,18 +40,12 @@ impl ModelDirectory {
         })
     }
 
-    /// What its head is, and what its outputs are called: those of a classifier that `config.json` does not name are
-    /// `LABEL_0` and on, as in transformers.
+    /// What its head is, and what its outputs are called.
     ///
     /// # Errors
-    /// What [`read_head`] gives, and [`Error::Weights`] where a classifier has not as many outputs as names.
+    /// What [`named_head`] gives.
     pub fn head(&self) -> Result<Head> {
-        let mut head = read_head(&self.path)?;
-        if head.is_classifier() {
-            let checkpoint = Checkpoint::list(&self.path)?;
-            head.name_outputs(&checkpoint, self.config.hidden_size)?;
-        }
-        Ok(head)
+        named_head(&self.path, self.config.hidden_size)
     }
 
     /// Fills `module` with the weights.
@@ -101,6 +95,20 @@ impl ModelDirectory {
     ) -> Result<(M, Loaded)> {
         load_module(module, &Checkpoint::open(&self.path)?, without, device)
     }
+}
+
+/// The head of a directory whose model is `hidden` wide, and what its outputs are called: those of a classifier that
+/// `config.json` does not name are `LABEL_0` and on, as in transformers.
+///
+/// # Errors
+/// What [`read_head`] gives, and [`Error::Weights`] where a classifier has not as many outputs as names.
+pub fn named_head(directory: &Path, hidden: usize) -> Result<Head> {
+    let mut head = read_head(directory)?;
+    if head.is_classifier() {
+        let checkpoint = Checkpoint::list(directory)?;
+        head.name_outputs(&checkpoint, hidden)?;
+    }
+    Ok(head)
 }
 
 /// Fills `module` with the weights of a directory, in whichever form [`Checkpoint::open`] finds them, and says what they

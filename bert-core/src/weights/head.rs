@@ -51,10 +51,16 @@ impl Head {
         }
     }
 
-    /// Whether its outputs are those of `wanted`, in the same order. Many directories do not say their problem type.
+    /// Whether its outputs are those of `wanted`, in the same order; outputs without names but transformers' are those of
+    /// labels that are their numbers. Many directories do not say their problem type.
     pub fn gives(&self, wanted: &Self) -> bool {
+        let outputs = self.labels.len();
+        let of_numbers = || {
+            let numbers = (0..outputs).map(|output| output.to_string());
+            self.labels == default_labels(outputs) && numbers.eq(wanted.labels.iter().cloned())
+        };
         self.architecture == wanted.architecture
-            && self.labels == wanted.labels
+            && (self.labels == wanted.labels || of_numbers())
             && self
                 .problem_type
                 .is_none_or(|own| Some(own) == wanted.problem_type)
@@ -159,7 +165,7 @@ fn default_labels(outputs: usize) -> Vec<String> {
 }
 
 /// The head that a directory's `config.json` describes; outputs that it does not name have no names
-/// ([`super::ModelDirectory::head`] gives them some).
+/// ([`super::named_head`] gives them some).
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Config`] where the file is not JSON, [`Error::Weights`] where a key is not what transformers

@@ -27,7 +27,7 @@ use crate::error::Error;
 
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::FILES as WEIGHTS;
-pub use directory::{ModelDirectory, load_weights, read_config, save_model};
+pub use directory::{ModelDirectory, load_weights, named_head, read_config, save_model};
 pub use head::{Head, ProblemType, read_head};
 pub(crate) use module::f32_values;
 pub use module::{Loaded, load_module, write_module};

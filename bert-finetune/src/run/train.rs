@@ -2,7 +2,7 @@
 
 mod job;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bert_core::backend::{check, run_on};
@@ -13,7 +13,7 @@ use bert_core::sample_data;
 use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
 use bert_core::train::{Dashboard, Ending, MetricInfo, Recipe, RunDirectory};
-use bert_core::weights::{Checkpoint, ModelDirectory, read_head};
+use bert_core::weights::{Checkpoint, Head, ModelDirectory, named_head, read_head};
 use serde_json::Value;
 
 use super::directory::Settings;
@@ -168,6 +168,15 @@ impl Run<'_> {
     }
 }
 
+/// The head of a model to start from. One that is not what its `config.json` says is not taken over, and so no error.
+fn head_of(directory: &Path, sizes: &BertConfig) -> Result<Head> {
+    let head = read_head(directory)?;
+    if !head.labels.is_empty() {
+        return Ok(head);
+    }
+    Ok(named_head(directory, sizes.hidden_size).unwrap_or(head))
+}
+
 struct Files {
     train: PathBuf,
     valid: Option<PathBuf>,
@@ -190,8 +199,8 @@ impl Start<'_> {
         let rows = Rows::<T>::read(of_task, &self.files.train, data.bad_rows)?;
         // Before rows are held out: the only row of a label may be among them.
         let from = self.directory.checkpoint().unwrap_or(&config.model.path);
-        let known = read_head(from)?.labels;
-        let plain = match T::learn(of_task, &rows.records, &known) {
+        let started_from = head_of(from, &self.sizes)?;
+        let plain = match T::learn(of_task, &rows.records, &started_from.labels) {
             Ok(plain) => plain,
             Err(error) => {
                 // What is missing may be in the rows that cannot be used.
@@ -257,6 +266,7 @@ impl Start<'_> {
             recipe,
             sizes: self.sizes,
             tokenizer: self.tokenizer,
+            started_from,
             settings: Settings {
                 task: task.resolve(of_task).into(),
                 max_seq_length: training.max_seq_length,

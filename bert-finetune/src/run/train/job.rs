@@ -17,7 +17,7 @@ use bert_core::train::{
     BatchLoader, Cadence, Dashboard, LoopConfig, MetricInfo, Outcome, Recipe, RunDirectory,
     RunSettings, StepMetrics, check_memory,
 };
-use bert_core::weights::{Head, Part, read_head};
+use bert_core::weights::{Head, Part};
 
 use crate::config::FinetuneConfig;
 use crate::data::message::named;
@@ -36,6 +36,8 @@ pub(super) struct TrainJob<'a, T: Task> {
     pub(super) recipe: Recipe,
     pub(super) sizes: BertConfig,
     pub(super) tokenizer: BertTokenizer,
+    /// The head of the model to start from, or of the checkpoint.
+    pub(super) started_from: Head,
     pub(super) settings: Settings,
     pub(super) task: T,
     pub(super) best: MetricInfo,
@@ -143,13 +145,13 @@ impl<T: Task> TrainJob<'_, T> {
         let model = if let Some(checkpoint) = self.run.checkpoint() {
             let (model, loaded) = new.load(checkpoint, &BTreeSet::new(), device)?;
             loaded.require(kind.part(), checkpoint)?;
-            let (was, is) = (read_head(checkpoint)?.labels, self.task.head().labels);
-            if was != is {
+            let (was, is) = (&self.started_from.labels, self.task.head().labels);
+            if *was != is {
                 return Err(usage(
                     format!(
                         "{} was trained on the labels {}, the data have {}",
                         checkpoint.display(),
-                        named(&was),
+                        named(was),
                         named(&is)
                     ),
                     "give it data with its own labels, or begin another run (--set run_dir=...)",
@@ -158,7 +160,7 @@ impl<T: Task> TrainJob<'_, T> {
             model
         } else {
             let path = &config.model.path;
-            let keeps_head = read_head(path)?.gives(&self.task.head());
+            let keeps_head = self.started_from.gives(&self.task.head());
             let without = match keeps_head {
                 true => BTreeSet::new(),
                 false => BTreeSet::from([Part::Classifier, Part::AnswerHead]),
