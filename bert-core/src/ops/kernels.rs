@@ -192,8 +192,7 @@ pub trait Kernels<B: Backend>: Debug + Send + 'static {
         args: AdamArgs,
     ) -> (FloatTensor<B>, Moments<B>);
 
-    /// One LAMB update (You et al. 2020, algorithm 2): `θ ← θ - η u ‖θ‖ / ‖u‖`, and `θ - η u` where a norm is zero or
-    /// the parameter does not decay.
+    /// One LAMB update (You et al. 2020, algorithm 2): `θ ← θ - η u ‖θ‖ / ‖u‖`, and `θ - η u` where a norm is zero.
     fn lamb(
         parameter: FloatTensor<B>,
         grad: FloatTensor<B>,

@@ -3,5 +3,5 @@
 mod optimizer;
 mod schedule;
 
-pub use optimizer::{BertOptimizer, decays, layer_decay};
+pub use optimizer::{BertOptimizer, layer_decay};
 pub use schedule::Schedule;

@@ -15,7 +15,8 @@ use crate::ops::{AdamArgs, BertAutodiffBackend, BertBackend, Kernels, Moments, p
 /// The kernels of the backend that is differentiated.
 type KernelsOf<B> = <<B as AutodiffBackend>::InnerBackend as BertBackend>::Kernels;
 
-/// AdamW or LAMB with decoupled weight decay on matrices only, after clipping by the global norm.
+/// AdamW or LAMB with decoupled weight decay on matrices only, after clipping by the global norm. LAMB scales the steps of
+/// those alone.
 ///
 /// Clones share one state: burn-train's learner owns one, the training loop keeps another to write checkpoints.
 #[derive(Clone)]
@@ -36,11 +37,6 @@ struct State<B: Backend> {
     /// Steps that were done before a parameter's first, where that was not the optimizer's, as of layers that were frozen.
     before: BTreeMap<String, u64>,
     gradient_norm: Option<Tensor<B, 1>>,
-}
-
-/// Whether weight decay applies to a parameter: not to biases and layer norms, as in google-research/bert.
-pub fn decays(path: &str) -> bool {
-    !(path.ends_with("bias") || path.contains("layer_norm"))
 }
 
 /// Layer-wise learning-rate decay (Clark et al. 2020, appendix B): 1 for the head and the pooler, `decay^(L - l)` for
@@ -312,11 +308,13 @@ impl<B: BertAutodiffBackend> ModuleMapper<B> for Update<'_, B> {
         let before = self.before.get(&path).copied().unwrap_or(0);
         args.corrected_step = (args.corrected_step).map(|step| step.saturating_sub(before).max(1));
         args.learning_rate *= (self.scale_of)(&path);
-        if !decays(&path) {
+        // Not biases and layer norms, as in google-research/bert; those of a user's own parts may have any name.
+        let decays = D > 1;
+        if !decays {
             args.weight_decay = 0.0;
         }
         let (grad, scale) = (primitive(grad), primitive(self.scale.clone()));
-        let (value, moments) = if self.lamb {
+        let (value, moments) = if self.lamb && decays {
             KernelsOf::<B>::lamb(primitive(value), grad, scale, moments, args)
         } else {
             KernelsOf::<B>::adamw(primitive(value), grad, scale, moments, args)

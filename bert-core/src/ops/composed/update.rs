@@ -27,9 +27,6 @@ pub(super) fn lamb<B: Backend>(
     moments: Moments<B>,
     args: AdamArgs,
 ) -> (FloatTensor<B>, Moments<B>) {
-    if args.weight_decay == 0.0 {
-        return adamw::<B>(parameter, grad, grad_scale, moments, args);
-    }
     let shape = parameter.shape();
     let theta = flat::<B>(parameter, &shape);
     let (direction, moments) = direction::<B>(theta.clone(), grad, grad_scale, moments, args);

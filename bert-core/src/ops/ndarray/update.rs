@@ -129,9 +129,6 @@ pub(super) fn lamb(
     moments: Moments<NdArray32>,
     args: AdamArgs,
 ) -> (NdArrayTensor, Moments<NdArray32>) {
-    if args.weight_decay == 0.0 {
-        return adamw(parameter, grad, grad_scale, moments, args);
-    }
     let parameter = floats(parameter);
     let (old, shape) = (elements(&parameter), parameter.shape());
     // First the direction, then the new parameter.
