@@ -654,11 +654,14 @@ fn a_tagger_takes_texts_as_well_as_columns() {
     let lines = "{\"tokens\": [\"the\", \"sun\"], \"id\": 7}\n";
     std::fs::write(root.join("l.json"), lines).unwrap();
     assert_eq!(rows(&predict(root, "l.json", &[]))[0]["id"], 7);
+    // One array of rows, as pandas writes them.
     std::fs::write(root.join("l.json"), format!("[\n{lines}]\n")).unwrap();
+    assert_eq!(rows(&predict(root, "l.json", &[]))[0]["id"], 7);
+    std::fs::write(root.join("l.json"), format!("[\n{lines}{lines}]\n")).unwrap();
     refused(
         &predict(root, "l.json", &[]),
         1,
-        &["l.json:1", "nothing around them"],
+        &["l.json:3", "one array of objects"],
     );
 }
 

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +10,9 @@ use serde::Deserialize;
 
 use super::characters::Characters;
 use super::message::quoted;
+use super::whole::{self, line_feeds};
 use bert_core::error::{Error, Result};
-use bert_core::files::{is_packed, open};
+use bert_core::files::open;
 
 /// One question about a context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,36 +56,9 @@ impl Answer {
 /// [`Error::Io`] where the file cannot be read, [`Error::Data`] where it is not JSON in the shape of
 /// SQuAD. In place of a single question that cannot be used there is an [`Error::Data`].
 pub fn questions(path: &Path, answers: bool) -> Result<Vec<Result<Question>>> {
-    let mut bytes = Vec::new();
-    let most = most_unpacked(path);
-    open(path)?
-        .take(most)
-        .read_to_end(&mut bytes)
-        .map_err(Error::io("read", path))?;
-    if bytes.len() as u64 == most {
-        return Err(Error::Data {
-            path: path.to_path_buf(),
-            line: None,
-            problem: format!("it unpacks to {most} bytes and more, too many for its size"),
-            help: "unpack it, where it is what it should be".into(),
-        });
-    }
-    let text = str::from_utf8(&bytes).map_err(|error| Error::Data {
-        path: path.to_path_buf(),
-        line: Some(line_feeds(&bytes[..error.valid_up_to()]) + 1),
-        problem: "this is not UTF-8".into(),
-        help: "convert the file to UTF-8".into(),
-    })?;
+    let text = &whole::text(path, open(path)?)?;
     let file: RawFile = serde_json::from_str(text).map_err(|error| structural(path, &error))?;
     Ok(checked(path, text, file, answers))
-}
-
-/// Text packs ten to one at best; what unpacks to a multiple of that was made to fill the memory.
-fn most_unpacked(path: &Path) -> u64 {
-    match path.metadata() {
-        Ok(metadata) if is_packed(path) => (64 << 20) + 50 * metadata.len(),
-        _ => u64::MAX,
-    }
 }
 
 #[derive(Deserialize)]
@@ -284,10 +257,6 @@ impl Position<'_> {
         }
         self.line
     }
-}
-
-fn line_feeds(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 fn structural(path: &Path, error: &serde_json::Error) -> Error {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::array;
 use super::cells::{CsvRecord, tsv};
 use super::message::{listed, nearest, quoted};
 use bert_core::error::{Error, Result};
@@ -109,7 +110,7 @@ impl Row {
 /// How the rows of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableFormat {
-    /// One JSON object on each line; blank lines are skipped.
+    /// One JSON object on each line, blank lines being skipped; or one array of objects.
     JsonLines,
     /// Comma-separated cells after RFC 4180 under a header row; empty lines are skipped.
     Csv,
@@ -135,7 +136,7 @@ impl TableFormat {
 /// # Errors
 ///
 /// [`Error::Io`] where the file cannot be opened or read, [`Error::Data`] where a CSV or TSV file
-/// has no usable header row.
+/// has no usable header row, and of an array that is not whole.
 pub fn rows(path: &Path, format: TableFormat) -> Result<Rows> {
     Rows::from_reader(path, format, open(path)?)
 }
@@ -147,6 +148,8 @@ pub struct Rows {
     lines: Lines,
     /// The names of the columns; `None` for one without a name. Empty for JSON Lines.
     header: Vec<Option<Arc<str>>>,
+    /// The rows, where they are the elements of an array.
+    array: Option<std::vec::IntoIter<Result<Row>>>,
 }
 
 impl Rows {
@@ -155,17 +158,26 @@ impl Rows {
     /// # Errors
     ///
     /// [`Error::Io`] where the header row cannot be read, [`Error::Data`] where it is missing or its
-    /// names are not all there and different.
+    /// names are not all there and different, and of an array that is not whole.
     pub fn from_reader(
         path: &Path,
         format: TableFormat,
-        input: Box<dyn BufRead + Send>,
+        mut input: Box<dyn BufRead + Send>,
     ) -> Result<Self> {
+        let mut array = None;
+        if format == TableFormat::JsonLines {
+            let (is_array, whole) = array::begins_array(path, input)?;
+            input = whole;
+            if is_array {
+                array = Some(array::rows(path, &mut input)?.into_iter());
+            }
+        }
         let mut rows = Self {
             path: path.to_path_buf(),
             format,
             lines: Lines::new(path, input),
             header: Vec::new(),
+            array,
         };
         let first = match format {
             TableFormat::JsonLines => return Ok(rows),
@@ -316,6 +328,9 @@ impl Iterator for Rows {
     type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(array) = &mut self.array {
+            return array.next();
+        }
         let cells = match self.format {
             TableFormat::JsonLines => return self.json_row(),
             TableFormat::Csv => self.csv_cells()?,

@@ -60,10 +60,10 @@ fn json_lines_keep_types_and_order_and_blank_lines_are_skipped() {
 #[test]
 fn a_line_that_is_no_json_object_is_an_error_and_reading_goes_on() {
     let deep = "[".repeat(100_000);
-    let text = format!("[1]\n{{\"a\": \n{deep}\n{{}} {{}}\n{{\"a\": 1}}\n");
+    let text = format!("{{\"a\": \n[1]\n{deep}\n{{}} {{}}\n{{\"a\": 1}}\n");
     let found = all(TableFormat::JsonLines, text);
-    assert_eq!(found[0], "f:1: the line is an array, not a JSON object");
-    assert!(found[1].starts_with("f:2: invalid JSON: EOF while parsing a value at column "));
+    assert!(found[0].starts_with("f:1: invalid JSON: EOF while parsing a value at column "));
+    assert_eq!(found[1], "f:2: the line is an array, not a JSON object");
     assert!(found[2].starts_with("f:3: invalid JSON: recursion limit"));
     assert_eq!(
         found[3],
@@ -71,6 +71,24 @@ fn a_line_that_is_no_json_object_is_an_error_and_reading_goes_on() {
     );
     assert_eq!(found[4], "5: 1");
     assert_eq!(found.len(), 5);
+}
+
+#[test]
+fn rows_may_be_the_elements_of_one_array() {
+    let found = all(
+        TableFormat::JsonLines,
+        " [{\"a\": 1},\n2,\n{\"a\": \"x\"}]\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "1: 1",
+            "f:2: the element is a number, not an object",
+            "3: \"x\""
+        ]
+    );
+    let refused = refusal(TableFormat::JsonLines, "[{\"a\": 1}\n{\"a\": 2}]");
+    assert!(refused.starts_with("f:2: invalid JSON: '{' where"));
 }
 
 #[test]
