@@ -44,6 +44,10 @@ fn tables() {
             "{\"text\": \"a b\", \"label\": 1.5}\n\n{\"text\": \"c\", \"label\": -2}\n",
         ),
         seed(
+            3,
+            "[{\"text\": \"a b\", \"label\": 1.5},\n {\"text\": \"c\", \"label\": -2}]\n",
+        ),
+        seed(
             7,
             "{\"question\": \"a b\", \"choices\": [\"c\", \"a b\"], \"label\": 1}\n{\"question\": \"c\", \"choices\": [\"a\", \"b\"], \"label\": 0}\n",
         ),
@@ -70,5 +74,6 @@ fn questions() {
         {"context": "the a b c. a \u00e9 b c the a b c a b c a b c the b", "qas": [
             {"id": "1", "question": "the a?", "answers": [{"text": "b c", "answer_start": 6}]},
             {"id": 2, "question": "b", "answers": [], "is_impossible": true}]}]}]}"#;
-    withstands(entries::labelled, &[seed(6, file)]);
+    let rows = r#"[{"question": "the a?", "context": "the a b c. a b", "answers": {"text": ["b c"], "answer_start": [6]}}]"#;
+    withstands(entries::labelled, &[seed(6, file), seed(6, rows)]);
 }
