@@ -68,7 +68,11 @@ impl Job for Features<'_> {
     type Output = ();
 
     fn run<B: BertAutodiffBackend>(self, device: B::Device) -> Result<()> {
-        let model = load::<B>(&self.args.model, self.config, &self.plan.needed(), &device)?;
+        let mut model = load::<B>(&self.args.model, self.config, &self.plan.needed(), &device)?;
+        if !self.plan.mlm && !self.plan.nsp {
+            // Nothing asks for what the layers above would give.
+            model.bert.encoder.layer.truncate(self.plan.layer);
+        }
         let compute = Compute {
             plan: self.plan,
             rows: &self.rows.all,
