@@ -68,8 +68,8 @@ pub struct BertTokenizer {
     /// Tokens by id.
     vocabulary: Arc<[String]>,
     cutter: Arc<Cutter>,
-    /// Whether a token has white space inside.
-    has_spaced_tokens: bool,
+    /// Whether there is a token that has white space inside, or that is one between others' characters only if it stands alone.
+    looks_around: bool,
     /// Of each token that is looked for in a text as it stands, `[MASK]` and the like, the first sign that ends a part.
     signs_of_added: Arc<[char]>,
     /// Whether texts that are too long lose their beginning: transformers' `truncation_side`.
@@ -115,14 +115,14 @@ impl BertTokenizer {
         };
         let normalizer = files::bert_normalizer(&tokenizer)?;
         let added = tokenizer.get_added_tokens_decoder();
-        let is_spaced = |token: &AddedToken| token.content.contains(SPACES);
+        let looks_around = |token: &AddedToken| token.single_word || token.content.contains(SPACES);
         let first_sign = |token: &AddedToken| token.content.chars().find(|c| is_own_word(*c, true));
         static INSTANCES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
             instance: INSTANCES.fetch_add(1, Ordering::Relaxed) + 1,
             special,
             cutter: Arc::new(Cutter::new(&tokenizer, normalizer)),
-            has_spaced_tokens: added.values().any(is_spaced),
+            looks_around: added.values().any(looks_around),
             signs_of_added: added.values().filter_map(first_sign).collect(),
             truncates_left: false,
             normalizer,
@@ -219,7 +219,7 @@ impl BertTokenizer {
     /// # Errors
     /// [`Error::Tokenizer`], which a BERT tokenizer has no cause for.
     pub fn append_ids(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        if self.has_spaced_tokens {
+        if self.looks_around {
             let encoding = self.tokenizer.encode_fast(text, false);
             ids.extend_from_slice(encoding.map_err(failed("encode a text"))?.get_ids());
             return Ok(());
@@ -399,9 +399,10 @@ mod tests {
 
     use super::*;
 
-    /// One tokenizer of which ideographs are words, and one of which they are not; both know a token with signs inside.
-    static TOKENIZERS: std::sync::LazyLock<[BertTokenizer; 2]> = std::sync::LazyLock::new(|| {
-        [true, false].map(|ideographs| {
+    /// Tokenizers of which ideographs are words, are not, and of which a token is one only by itself. All know a token with a
+    /// sign inside and one without.
+    static TOKENIZERS: std::sync::LazyLock<[BertTokenizer; 3]> = std::sync::LazyLock::new(|| {
+        [(true, false), (false, false), (true, true)].map(|(ideographs, single_word)| {
             let directory = tempfile::tempdir().unwrap();
             let write = |name: &str, content: String| {
                 std::fs::write(directory.path().join(name), content).unwrap();
@@ -413,6 +414,11 @@ mod tests {
             write("tokenizer_config.json", config);
             let tokenizer = BertTokenizer::load(directory.path()).unwrap();
             assert_eq!(tokenizer.normalizer.handle_chinese_chars, ideographs);
+            let mut library = (*tokenizer.tokenizer).clone();
+            let token = AddedToken::from("bab", false).single_word(single_word);
+            library.add_tokens([token]).unwrap();
+            let tokenizer = BertTokenizer::new(library).unwrap();
+            assert_eq!(tokenizer.looks_around, single_word);
             tokenizer
         })
     });
@@ -420,7 +426,7 @@ mod tests {
     proptest! {
         #[test]
         fn ids_put_together_are_those_of_the_whole_text(
-            text in r#"([abÉ\u{301}\u{338}\u{0}\u{200b}\u{a0} .,=≠\u{37e}“—\-\[\]，。中文豈か\u{3099}]|a-b|\[MASK\]|\PC){0,40}"#,
+            text in r#"([abÉ\u{301}\u{338}\u{0}\u{200b}\u{a0} .,=≠\u{37e}“—\-\[\]，。中文豈か\u{3099}_]|a-b|bab|\[MASK\]|\PC){0,40}"#,
         ) {
             for tokenizer in &*TOKENIZERS {
                 let mut ids = Vec::new();
