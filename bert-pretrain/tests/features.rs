@@ -88,6 +88,31 @@ fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
 }
 
 #[test]
+fn what_a_mask_hides_is_not_there_and_keys_that_mean_nothing_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let model = golden("models/gelu").display().to_string();
+    let padded =
+        json!({"input_ids": [1, 5, 9, 0, 0], "attention_mask": [1, 1, 1, 0, 0], "textpair": 7});
+    let plain = json!({"input_ids": [1, 5, 9], "token_type_ids": [0, 0, 0]});
+    fs::write(root.join("in.jsonl"), format!("{padded}\n{plain}\n")).unwrap();
+    let arguments = ["features", "--model", &model, "--input", "in.jsonl"];
+    let output = run(
+        root,
+        &[
+            &arguments[..],
+            &["--output", "out.jsonl", "--pooling", "mean"],
+        ]
+        .concat(),
+    );
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{message}");
+    assert!(message.contains("not read: textpair"), "{message}");
+    let vectors = rows(&root.join("out.jsonl"));
+    assert_eq!(vectors[0], vectors[1]);
+}
+
+#[test]
 fn features_of_ids_are_those_of_pytorch() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
@@ -243,6 +268,18 @@ fn rows_that_cannot_be_are_refused_with_their_line() {
             "token type",
         ),
         ("{\"input_ids\": [-1]}", "integer"),
+        (
+            "{\"input_ids\": [1, 2], \"attention_mask\": [1]}",
+            "differ in length",
+        ),
+        (
+            "{\"input_ids\": [1, 2], \"attention_mask\": [0, 0]}",
+            "0 input_ids",
+        ),
+        (
+            "{\"text\": \"a\", \"attention_mask\": [1]}",
+            "either a text or ids",
+        ),
         (
             "{\"input_ids\": [1], \"text\": \"a\"}",
             "either a text or ids",

@@ -1,13 +1,20 @@
 //! The input of `features`: rows of texts or ids.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bert_core::config::BertConfig;
 use bert_core::data::packed::PackedSequences;
 use bert_core::error::{Error, Result};
 use bert_core::files::{Lines, open};
+use bert_core::tell;
 use bert_core::tokenizer::BertTokenizer;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::cli::FeaturesArgs;
+
+/// So many keys that are not read are named.
+const MOST_UNREAD: usize = 10;
 
 /// The input, tokenized and checked.
 pub(super) struct Rows {
@@ -23,6 +30,9 @@ struct Row {
     text_pair: Option<String>,
     input_ids: Option<Vec<u32>>,
     token_type_ids: Option<Vec<u32>>,
+    attention_mask: Option<Vec<u8>>,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 impl Rows {
@@ -36,6 +46,7 @@ impl Rows {
             args,
             config,
             tokenizer: None,
+            unread: BTreeSet::new(),
             rows: Self {
                 all: PackedSequences::default(),
                 truncated: 0,
@@ -52,6 +63,10 @@ impl Rows {
                 Failure::Other(error) => error,
             })?;
         }
+        if !reader.unread.is_empty() {
+            let keys: Vec<&str> = reader.unread.iter().map(String::as_str).collect();
+            tell!("keys that are not read: {}", keys.join(", "));
+        }
         Ok(reader.rows)
     }
 }
@@ -61,6 +76,8 @@ struct Reader<'a> {
     config: &'a BertConfig,
     /// Opened for the first text: rows of ids need none.
     tokenizer: Option<BertTokenizer>,
+    /// Keys of rows, the first few, that mean nothing here.
+    unread: BTreeSet<String>,
     rows: Rows,
 }
 
@@ -82,22 +99,23 @@ impl Reader<'_> {
             let help = "give one object a line, {\"text\": …} or {\"input_ids\": […]}";
             Failure::Row(error.to_string(), help)
         })?;
-        match row {
-            Row {
-                text: Some(text),
-                text_pair,
-                input_ids: None,
-                token_type_ids: None,
-            } => self.add_text(&text, text_pair.as_deref()),
-            Row {
-                text: None,
-                text_pair: None,
-                input_ids: Some(input_ids),
-                token_type_ids,
-            } => self.add_ids(&input_ids, token_type_ids),
+        for key in row.others.into_keys() {
+            if self.unread.len() < MOST_UNREAD {
+                self.unread.insert(key);
+            }
+        }
+        match (row.text, row.text_pair, row.input_ids) {
+            (Some(text), text_pair, None)
+                if row.token_type_ids.is_none() && row.attention_mask.is_none() =>
+            {
+                self.add_text(&text, text_pair.as_deref())
+            }
+            (None, None, Some(input_ids)) => {
+                self.add_ids(input_ids, row.token_type_ids, row.attention_mask)
+            }
             _ => Err(Failure::Row(
                 "a row is either a text or ids".into(),
-                "give {\"text\", \"text_pair\"?} or {\"input_ids\", \"token_type_ids\"?}",
+                "give {\"text\", \"text_pair\"?} or {\"input_ids\", \"token_type_ids\"?, \"attention_mask\"?}",
             )),
         }
     }
@@ -133,21 +151,35 @@ impl Reader<'_> {
 
     fn add_ids(
         &mut self,
-        input_ids: &[u32],
+        mut input_ids: Vec<u32>,
         token_type_ids: Option<Vec<u32>>,
+        attention_mask: Option<Vec<u8>>,
     ) -> std::result::Result<(), Failure> {
-        let types = token_type_ids.unwrap_or_else(|| vec![0; input_ids.len()]);
+        let mut types = token_type_ids.unwrap_or_else(|| vec![0; input_ids.len()]);
+        if let Some(mask) = attention_mask {
+            // Rows that another program padded.
+            if mask.len() != input_ids.len() || types.len() != input_ids.len() {
+                return Err(Failure::Row(
+                    "input_ids, token_type_ids and attention_mask differ in length".into(),
+                    "give one of each for every token",
+                ));
+            }
+            let is_seen = |place: &usize| mask[*place] != 0;
+            let seen: Vec<usize> = (0..mask.len()).filter(is_seen).collect();
+            input_ids = seen.iter().map(|&place| input_ids[place]).collect();
+            types = seen.iter().map(|&place| types[place]).collect();
+        }
         // A batch keeps them in a byte each.
         let types: std::result::Result<Vec<u8>, _> =
             (types.iter().map(|&id| u8::try_from(id))).collect();
         let types = types.map_err(|_| "a token type is not below 256".to_string());
         let types = types.and_then(|types| {
-            self.config.check_sequence(input_ids, &types)?;
+            self.config.check_sequence(&input_ids, &types)?;
             Ok(types)
         });
         let help = "ids are taken as they are, special tokens included; token types count from 0";
         let types = types.map_err(|problem| Failure::Row(problem, help))?;
-        self.rows.all.push(input_ids, &types);
+        self.rows.all.push(&input_ids, &types);
         Ok(())
     }
 }
