@@ -150,7 +150,7 @@ fn what_is_asked_for_wrongly_is_said_with_what_to_do() {
         ),
         (
             &["--set", "data.train=nowhere.csv"],
-            1,
+            2,
             &["nowhere.csv", "check the path"],
         ),
         (
@@ -613,6 +613,12 @@ fn a_head_with_the_same_labels_is_taken_over_in_its_own_order() {
 fn what_cannot_choose_or_stands_twice_is_refused_before_training() {
     let directory = directory();
     let root = directory.path();
+    let nowhere = "data={\"train\": \"d.csv\", \"valid\": \"nowhere.csv\"}";
+    refused(
+        &train(root, &["--set", nowhere]),
+        2,
+        &["data.valid: there is no nowhere.csv"],
+    );
     let none = "data={\"train\": \"d.csv\", \"valid_fraction\": 0}";
     for choice in [
         "training.best_metric=accuracy",
@@ -913,6 +919,22 @@ fn what_is_there_is_not_written_over() {
         std::fs::read(root.join("base/config.json")).unwrap(),
         config
     );
+    // Nor is the configuration itself, where it lies in the run's directory; one that a run left there is no hindrance.
+    std::fs::create_dir(root.join("own")).unwrap();
+    let own = root.join("own/config.json");
+    let configuration = std::fs::read(root.join("c.json")).unwrap();
+    std::fs::write(&own, &configuration).unwrap();
+    let to_own = ["--set", "run_dir=own", "--set", "training.max_steps=1"];
+    refused(
+        &train(root, &to_own),
+        2,
+        &["own/config.json", "no run wrote it"],
+    );
+    assert_eq!(std::fs::read(&own).unwrap(), configuration);
+    std::fs::copy(root.join("run/seed-1/config.json"), &own).unwrap();
+    let output = train(root, &to_own);
+    assert!(output.status.success(), "{}", stderr(&output));
+
     let output_of_another = root.join("run/.answers.jsonl.123.tmp");
     std::fs::write(&output_of_another, "half").unwrap();
     refused(&train(root, &[]), 2, &["run already holds a run"]);

@@ -33,7 +33,9 @@ pub fn read_value(path: &Path) -> Result<Value> {
         let problem = format!("it has {LARGEST_FILE} bytes and more");
         return Err(config_error(&path.display().to_string(), "", problem));
     }
-    let mut deserializer = serde_json::Deserializer::from_str(&text);
+    // Some editors begin a file with a byte-order mark.
+    let json = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
     Unique
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
@@ -235,6 +237,14 @@ mod tests {
                 optimizer: section.child("optimizer"),
             }
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("c.json");
+        std::fs::write(&path, "\u{feff}{\"seed\": 3}").unwrap();
+        assert_eq!(read_value(&path).unwrap(), json!({"seed": 3}));
     }
 
     #[test]

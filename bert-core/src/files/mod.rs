@@ -70,6 +70,11 @@ pub fn write_atomically_with(
     let temporary = temporary_beside(target);
     let fill = || {
         let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
+        if let Ok(before) = fs::metadata(target) {
+            // Who may not read it may not read what replaces it.
+            file.set_permissions(before.permissions())
+                .map_err(Error::io("create", &temporary))?;
+        }
         let mut file = BufWriter::with_capacity(1 << 20, file);
         write(&mut file)?;
         let file = file.into_inner().map_err(|error| error.into_error());
@@ -276,6 +281,20 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_could_not_read_a_file_cannot_read_what_replaces_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("f");
+        write_atomically(&path, b"one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        write_atomically(&path, b"two").unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read(&path).unwrap(), b"two");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::checkpoint::{Checkpoints, Found, read_recipe};
-use crate::config::{FromSection, from_value};
+use crate::config::{FromSection, from_value, read_value};
 use crate::error::{Error, Result};
 use crate::files::{Lock, remove_leftovers_of};
 use crate::weights::WEIGHTS;
@@ -104,6 +104,32 @@ impl RunDirectory {
         }
         run.checkpoint = whole;
         Ok(run)
+    }
+
+    /// Refuses to begin a run at `path`, where this is, if there is a `config.json` that no run wrote: its resolved
+    /// configuration would be written over it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check_config<T: FromSection + Serialize>(&self, path: &Path) -> Result<()> {
+        let file = path.join("config.json");
+        if self.checkpoint.is_some() || !file.exists() {
+            return Ok(());
+        }
+        let is_resolved = |written: Value| {
+            let config = from_value::<T>("config.json", written.clone());
+            config.is_ok_and(|config| json!(config) == written)
+        };
+        if read_value(&file).is_ok_and(is_resolved) {
+            return Ok(());
+        }
+        Err(Error::Usage {
+            problem: format!(
+                "{} would be written over, and no run wrote it",
+                file.display()
+            ),
+            help: "move it, or choose another directory with --set run_dir=...".into(),
+        })
     }
 
     /// The checkpoint that the run goes on from; `None` for one that begins.

@@ -106,7 +106,7 @@ pub fn train<B: BertAutodiffBackend, M: Task<B>>(
         NonFinite::Skip { .. } => optimizer.with_finite_updates_only(),
     };
     let interrupter = Interrupter::new();
-    let stop = Stop::new(interrupter.clone(), dashboard == Dashboard::Plain);
+    let stop = Stop::new(interrupter.clone(), dashboard != Dashboard::Tui);
     let _signals = StopOnSignals::new(&stop)?;
     let display = Display {
         about: About {

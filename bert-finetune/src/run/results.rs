@@ -132,7 +132,7 @@ pub(super) fn finish(
     write_json(&path, &results)?;
     text += &format!("\nmodel       {shown}/model   (transformers: from_pretrained)\n");
     value.insert("model".into(), json!(model));
-    if outcome.valid.is_some() {
+    if outcome.best.is_some() {
         text += &format!("best        {shown}/best    (by {})\n", best.name);
         value.insert("best".into(), json!(run_dir.join("best")));
     }

@@ -110,6 +110,7 @@ impl Run<'_> {
         let config = self.config;
         let run_dir = &config.run_dir;
         let directory = self.resume.open(run_dir)?;
+        directory.check_config::<FinetuneConfig>(run_dir)?;
         self.resume
             .check(&directory, &directory.changed_keys(config, &FREE_KEYS)?)?;
         // A run goes on with the sizes and the vocabulary that its weights are for.
@@ -149,11 +150,15 @@ impl Run<'_> {
     fn files(&self) -> Result<Files> {
         let data = &self.config.data;
         Ok(match &data.train {
-            DataSource::File(train) => Files {
-                train: train.clone(),
-                valid: data.valid.clone(),
-                test: data.test.clone(),
-            },
+            DataSource::File(train) => {
+                let files = Files {
+                    train: train.clone(),
+                    valid: data.valid.clone(),
+                    test: data.test.clone(),
+                };
+                files.check()?;
+                files
+            }
             DataSource::Sample(name) => {
                 let directory = self.config.run_dir.join("data");
                 let written = sample_data::write_labelled(&directory, 1, name)?;
@@ -181,6 +186,23 @@ struct Files {
     train: PathBuf,
     valid: Option<PathBuf>,
     test: Option<PathBuf>,
+}
+
+impl Files {
+    /// Finds a wrong name before any of them is read.
+    fn check(&self) -> Result<()> {
+        let others = [("data.valid", &self.valid), ("data.test", &self.test)];
+        let others = others
+            .iter()
+            .filter_map(|(key, file)| Some((*key, file.as_ref()?)));
+        for (key, file) in [("data.train", &self.train)].into_iter().chain(others) {
+            if !file.exists() {
+                let problem = format!("{key}: there is no {}", file.display());
+                return Err(usage(problem, "check the path"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All that is known before the data are read.

@@ -22,6 +22,8 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 pub struct Reading {
     /// Bytes taken from disk, or generated.
     pub bytes: AtomicU64,
+    /// Documents cut in two because they were too long.
+    pub(super) cut_documents: AtomicU64,
     /// Lines left out because they could not be used.
     pub bad_lines: AtomicU64,
     /// What is wrong with the first of them, by the numbers of file and line: several threads find them.
@@ -46,7 +48,7 @@ pub(super) struct Place {
     /// From 1 on.
     line: u64,
     bad_lines: BadRows,
-    reading: Arc<Reading>,
+    pub(super) reading: Arc<Reading>,
 }
 
 impl Place {

@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::document::RawDocument;
 use super::lines::Reading;
 use super::shards::{Corpus, Documents, Writer, is_wide};
-use super::sources::{each_document, files};
+use super::sources::{MAX_DOCUMENT_BYTES, each_document, files};
 use crate::config::{CorpusConfig, PretrainConfig, Sentences, TokenizerConfig};
 
 /// Changes whenever prepared corpora of before cannot be read any more.
@@ -256,6 +256,12 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
     let reading = progress.reading.clone();
     drop(progress);
     statistics.bad_lines = reading.bad_lines.load(Ordering::Relaxed);
+    let cut = reading.cut_documents.load(Ordering::Relaxed);
+    if cut > 0 {
+        let most = MAX_DOCUMENT_BYTES >> 20;
+        tell!("cut        longer documents were cut at {most} MiB, {cut} times");
+        log::warn!("longer documents were cut at {most} MiB, {cut} times");
+    }
     for line in reading.first_bad_lines() {
         log::info!("bad line: {line}");
         tell!("bad line   {line}");

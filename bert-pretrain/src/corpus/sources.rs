@@ -12,7 +12,7 @@ use super::lines::{Lines, LongLines, Place, Reading};
 use crate::config::{CorpusConfig, Documents, Sentences};
 
 /// A document longer than this is cut, so that memory stays bounded on a file that is one document.
-const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+pub(super) const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
 /// A line of JSON longer than this is an error: its file is of another kind, or hostile.
 const MAX_LINE_BYTES: usize = 64 << 20;
@@ -199,7 +199,9 @@ fn text_documents(
         };
         let too_long = text.len() > MAX_DOCUMENT_BYTES;
         if too_long && !ends {
-            log::warn!(
+            let cut = &lines.place.reading.cut_documents;
+            cut.fetch_add(1, Ordering::Relaxed);
+            log::info!(
                 "{}: a document longer than {} MiB is cut here",
                 lines.place,
                 MAX_DOCUMENT_BYTES >> 20

@@ -44,6 +44,7 @@ pub(super) fn train(
     let dashboard = dashboard.resolve()?;
     check(&config.backend)?;
     let run = resume.open(&config.run_dir)?;
+    run.check_config::<PretrainConfig>(&config.run_dir)?;
     let changes = run.changed_keys(config, &FREE_KEYS)?;
     resume.check(&run, &changes)?;
     // Found wanting before the corpus is prepared, not after.
@@ -142,8 +143,10 @@ fn value(config: &PretrainConfig, outcome: &Outcome) -> Value {
     if outcome.ending != Ending::Interrupted {
         value.insert("model".into(), json!(config.run_dir.join("model")));
         if let Some(valid) = &outcome.valid {
-            value.insert("best".into(), json!(config.run_dir.join("best")));
             value.insert("valid".into(), valid.to_json().into());
+        }
+        if outcome.best.is_some() {
+            value.insert("best".into(), json!(config.run_dir.join("best")));
         }
     }
     value.into()
@@ -177,7 +180,7 @@ fn report(config: &PretrainConfig, outcome: &Outcome, architecture: &str) -> Str
     text += &format!(
         "\nmodel       {run_dir}/model   (transformers: {architecture}.from_pretrained)\n"
     );
-    if outcome.valid.is_some() {
+    if outcome.best.is_some() {
         text += &format!("best        {run_dir}/best    (by held-out loss)\n");
     }
     text + &format!(
