@@ -75,5 +75,10 @@ fn questions() {
             {"id": "1", "question": "the a?", "answers": [{"text": "b c", "answer_start": 6}]},
             {"id": 2, "question": "b", "answers": [], "is_impossible": true}]}]}]}"#;
     let rows = r#"[{"question": "the a?", "context": "the a b c. a b", "answers": {"text": ["b c"], "answer_start": [6]}}]"#;
-    withstands(entries::labelled, &[seed(6, file), seed(6, rows)]);
+    let row = &rows[1..rows.len() - 1];
+    let lines = format!("{row}\n{row}\n");
+    withstands(
+        entries::labelled,
+        &[seed(6, file), seed(6, rows), seed(6, &lines)],
+    );
 }

@@ -12,18 +12,25 @@ use super::whole::{self, line_feeds};
 
 /// White space that may come before an array.
 const LONGEST_INDENT: usize = 1 << 10;
+/// The longest first line that is looked at.
+const LONGEST_ROW: usize = 1 << 20;
 
 const HELP: &str = "write one array of objects, or one object on each line";
 
-/// Whether a file begins as an array does.
+/// Whether a file of JSON holds rows, in an array or one a line, of which the first has this key; not one value of another
+/// shape.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read.
-pub fn is_array(path: &Path) -> Result<bool> {
-    Ok(begins_array(path, open(path)?)?.0)
+pub fn holds_rows(path: &Path, key: &str) -> Result<bool> {
+    let (start, _) = peek(path, open(path)?, LONGEST_ROW)?;
+    let start = start.trim_ascii_start();
+    let line = start.split(|byte| *byte == b'\n').next().unwrap_or(start);
+    let has_key = |value: Value| value.get(key).is_some();
+    Ok(start.starts_with(b"[") || serde_json::from_slice(line).is_ok_and(has_key))
 }
 
-/// The same of an input that messages call by this path, and all of it to be read from there.
+/// Whether an input that messages call by this path begins as an array does, and all of it to be read from there.
 pub(super) fn begins_array(
     path: &Path,
     input: Box<dyn BufRead + Send>,

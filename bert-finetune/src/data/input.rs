@@ -1,9 +1,9 @@
 //! Rows of any file that people bring: tables, JSON Lines, plain text, or lines typed as one goes.
 
 use std::io::BufRead;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use bert_core::error::Result;
+use bert_core::error::{Error, Result};
 use serde_json::{Map, Value};
 
 use super::table::{Row, TableFormat, rows};
@@ -14,7 +14,8 @@ use bert_core::files::open;
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 
 /// The rows of a file: `.jsonl` (or `.json`), `.csv`, `.tsv`, each also `.gz` or `.zst`; of any other name a line is a text,
-/// which is put under the key `text`, and of `-`, the standard input, a text or an object of JSON. Empty lines are no rows.
+/// which is put under the key `text`, and of `-`, the standard input, and of pipes a text or an object of JSON. Empty lines are
+/// no rows.
 ///
 /// # Errors
 /// [`Error::Io`](bert_core::error::Error::Io) where the file cannot be opened, and what its header gives.
@@ -30,7 +31,9 @@ pub fn texts(path: &Path, text: &str, input: Box<dyn BufRead + Send>) -> Records
     Box::new(Texts {
         lines: Lines::new(path, input),
         text: text.to_string(),
-        objects: path == Path::new("-"),
+        objects: !path.is_file(),
+        path: path.to_path_buf(),
+        is_first: true,
     })
 }
 
@@ -40,6 +43,9 @@ struct Texts {
     text: String,
     /// Whether a line may be an object of JSON.
     objects: bool,
+    path: PathBuf,
+    /// Whether no line has been read.
+    is_first: bool,
 }
 
 impl Iterator for Texts {
@@ -51,6 +57,9 @@ impl Iterator for Texts {
             let number = self.lines.number();
             let row = line.and_then(|line| {
                 let line = self.lines.text(number, line)?;
+                if std::mem::take(&mut self.is_first) {
+                    self.check_format(line.trim())?;
+                }
                 self.row(number, line.trim_end())
             });
             if let Some(row) = row.transpose() {
@@ -61,6 +70,39 @@ impl Iterator for Texts {
 }
 
 impl Texts {
+    /// Refuses a table or an array, each line of which would be answered as a text.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    fn check_format(&self, first: &str) -> Result<()> {
+        let cells: Vec<&str> = first
+            .split([',', '\t'])
+            .map(|cell| cell.trim_matches('"'))
+            .collect();
+        let is_header = cells.len() > 1
+            && cells.contains(&self.text.as_str())
+            && !cells.iter().any(|cell| cell.contains(char::is_whitespace));
+        let is_array = self.objects && (first == "[" || first.starts_with("[{"));
+        let (what, help) = match (is_header, is_array) {
+            (true, _) => (
+                "a table's header",
+                "give it as a file whose name ends in .csv or .tsv",
+            ),
+            (_, true) => (
+                "of an array of JSON",
+                "give it as a file whose name ends in .json, or a row a line",
+            ),
+            _ => return Ok(()),
+        };
+        Err(Error::Usage {
+            problem: format!(
+                "the first line of {} is {what}, and here each line is a text",
+                self.path.display()
+            ),
+            help: help.into(),
+        })
+    }
+
     /// `None` of an empty line.
     fn row(&self, number: u64, line: &str) -> Result<Option<Row>> {
         if line.trim_start().is_empty() {
@@ -92,6 +134,8 @@ mod tests {
             lines,
             text,
             objects,
+            path: path.to_path_buf(),
+            is_first: true,
         };
         texts.collect()
     }
@@ -114,6 +158,29 @@ mod tests {
         let plain = texts(&path, false, 99);
         let expected = ["one text", "{\"t\": \"two\"}", "{broken", "  three"];
         assert_eq!(content(&plain), expected);
+    }
+
+    #[test]
+    fn lines_of_another_format_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lines");
+        for (first, objects, refused) in [
+            ("t,label", false, true),
+            ("\"label\"\tt", true, true),
+            ("t", false, false),
+            ("t, he said", false, false),
+            ("text,label", false, false),
+            ("[", true, true),
+            ("[{\"t\": \"a\"},", true, true),
+            ("[{\"t\": \"a\"},", false, false),
+            ("[sic]", true, false),
+        ] {
+            std::fs::write(&path, format!("{first}\nmore\n")).unwrap();
+            let rows = texts(&path, objects, 99);
+            let found = matches!(rows[0], Err(Error::Usage { .. }));
+            assert_eq!(found, refused, "{first}");
+            assert!(rows[1].is_ok());
+        }
     }
 
     #[test]

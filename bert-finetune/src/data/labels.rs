@@ -43,9 +43,12 @@ impl Labels {
     }
 
     /// The tags among these: `O` first, then by type, and for each type B, I, E, S. A tag without
-    /// such a prefix is its own type.
+    /// such a prefix is its own type. Where all are whole numbers, by value.
     pub fn discover_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Self {
         let names: BTreeSet<&str> = tags.into_iter().collect();
+        if names.iter().all(|name| name.parse::<i128>().is_ok()) {
+            return Self::discover(names);
+        }
         let mut names: Vec<&str> = names.into_iter().collect();
         names.sort_by_key(|name| (*name != "O", tag_order(name)));
         Self::numbered(names.into_iter().map(str::to_owned))
@@ -141,9 +144,11 @@ impl Labels {
 
     /// The number of the label with this name.
     pub fn get(&self, name: &str) -> Option<usize> {
+        // Of a column that had a gap pandas writes 1 as 1.0.
         let number = || {
-            let number = name.parse().ok().filter(|_| self.numbers_count)?;
-            (number < self.len()).then_some(number)
+            let number: f64 = name.parse().ok().filter(|_| self.numbers_count)?;
+            let is_one = number.fract() == 0.0 && (0.0..self.len() as f64).contains(&number);
+            is_one.then_some(number as usize)
         };
         self.index.get(name).copied().or_else(number)
     }
@@ -270,6 +275,10 @@ mod tests {
             ["O", "B-LOC", "I-LOC", "B-PER", "I-PER", "E-PER", "S-PER"]
         );
         assert_eq!(
+            Labels::discover_tags(["10", "2", "0"]).names(),
+            ["0", "2", "10"]
+        );
+        assert_eq!(
             Labels::discover_tags(["VERB", "NOUN", "O-X"]).names(),
             ["NOUN", "O-X", "VERB"]
         );
@@ -303,6 +312,8 @@ mod tests {
         let named = Labels::discover(["neg", "pos"]).or_numbers();
         let places = ["pos", "1", "2", "-1"].map(|label| named.get(label));
         assert_eq!(places, [Some(1), Some(1), None, None]);
+        let places = ["1.0", "0.5", "2.0", "NaN", "inf"].map(|label| named.get(label));
+        assert_eq!(places, [Some(1), None, None, None, None]);
         assert_eq!(Labels::discover(["3", "5"]).or_numbers().get("1"), None);
         assert_eq!(Labels::discover(["neg", "pos"]).get("1"), None);
     }

@@ -308,7 +308,8 @@ impl Rows {
             );
             let help = match self.format {
                 TableFormat::Tsv => {
-                    "separate cells by one tab each, and replace tabs inside a cell by spaces"
+                    "separate cells by one tab each, and replace tabs and line ends inside a cell by spaces (a .csv may have \
+                     line ends in quoted cells)"
                 }
                 _ => "put cells that have commas or line ends in double quotes",
             };

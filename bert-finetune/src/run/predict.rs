@@ -2,11 +2,12 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bert_core::backend::{Job, run_on};
-use bert_core::command::{check_differ, say};
+use bert_core::command::{check_differ, say, usage};
 use bert_core::error::{Error, Result};
-use bert_core::files::write_atomically_with;
+use bert_core::files::{is_packed, write_atomically_with};
 use bert_core::ops::BertAutodiffBackend;
 use bert_core::tell;
 use serde_json::{Value, json};
@@ -29,6 +30,10 @@ pub(super) fn predict(
     let stream = input == Path::new("-");
     if let Some(output) = output {
         check_differ(input, output)?;
+        if is_packed(output) {
+            let problem = format!("--output {} would not be packed", output.display());
+            return Err(usage(problem, "end its name in .jsonl"));
+        }
     }
     if stream && std::io::stdin().is_terminal() {
         tell!("a text a line, or a row of JSON; Ctrl-D ends");
@@ -38,15 +43,19 @@ pub(super) fn predict(
     with_task!(&opened.settings.task, (T, config) => {
         let task = T::of_head(config, &opened.head)?;
         let records = T::read(config, input, false)?;
+        let bad_rows = AtomicUsize::new(0);
         let line = |answer: Result<Answer>| -> Result<String> {
             match answer {
                 Ok(answer) if as_json => Ok(Value::Object(answer.json).to_string()),
                 Ok(answer) => Ok(answer.readable),
                 // Whoever types goes on; a file must be right, unless its user says otherwise.
-                Err(error @ Error::Data { .. }) if stream || skip_bad_rows => Ok(match as_json {
-                    true => json!({"error": error.to_string()}).to_string(),
-                    false => format!("error: {error}"),
-                }),
+                Err(error @ Error::Data { .. }) if stream || skip_bad_rows => {
+                    bad_rows.fetch_add(1, Ordering::Relaxed);
+                    Ok(match as_json {
+                        true => json!({"error": error.to_string()}).to_string(),
+                        false => format!("error: {error}"),
+                    })
+                }
                 Err(error) => Err(error),
             }
         };
@@ -67,9 +76,14 @@ pub(super) fn predict(
         match output {
             Some(path) => write_atomically_with(path, |file| {
                 job(&mut |line| writeln!(file, "{line}").map_err(Error::io("write", path)))
-            }),
-            None => job(&mut say),
+            })?,
+            None => job(&mut say)?,
         }
+        let bad_rows = bad_rows.into_inner();
+        if bad_rows > 0 && !std::io::stdin().is_terminal() {
+            tell!("rows that could not be answered, and say why: {bad_rows}");
+        }
+        Ok(())
     })
 }
 

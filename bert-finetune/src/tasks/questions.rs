@@ -20,7 +20,7 @@ use super::row::Input;
 use super::windows::{has_most_context, passage_windows};
 use super::{Answer, Scorer, Task, higher};
 use crate::config::QuestionsConfig;
-use crate::data::array::is_array;
+use crate::data::array::holds_rows;
 use crate::data::characters::Characters;
 use crate::data::input::{self, Records};
 use crate::data::squad;
@@ -226,7 +226,7 @@ impl Task for QuestionTask {
     }
 
     fn read(config: &QuestionsConfig, path: &Path, gold: bool) -> Result<Records<Record>> {
-        if bert_core::files::extension(path) == "json" && !is_array(path)? {
+        if bert_core::files::extension(path) == "json" && !holds_rows(path, &config.question)? {
             let at: Arc<Path> = path.into();
             let questions = squad::questions(path, gold)?.into_iter();
             return Ok(Box::new(questions.map(move |question| {

@@ -96,8 +96,7 @@ impl TokenTask {
         }
         Err(Error::Usage {
             problem: format!("most tags mark entities as B-TYPE and I-TYPE do, but not {}", named(&odd)),
-            help: "mend them, or set task.scheme: \"iob2\" takes them for entities of their own, \"raw\" makes a type \
-                   of every tag, \"words\" scores words alone"
+            help: "mend them, or set task.scheme: \"raw\" makes a type of every tag, \"words\" scores words alone"
                 .into(),
         })
     }
