@@ -10,7 +10,7 @@ use super::table::{Row, TableFormat, rows};
 use bert_core::files::Lines;
 use bert_core::files::open;
 
-/// An iterator over the rows of a file. After an [`Error::Data`](bert_core::error::Error::Data) it goes on with the next row.
+/// An iterator over the rows of a file. After an [`Error::Data`] it goes on with the next row.
 pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 
 /// The rows of a file: `.jsonl` (or `.json`), `.csv`, `.tsv`, each also `.gz` or `.zst`; of any other name a line is a text,
@@ -18,7 +18,7 @@ pub type Records<T> = Box<dyn Iterator<Item = Result<T>> + Send>;
 /// no rows.
 ///
 /// # Errors
-/// [`Error::Io`](bert_core::error::Error::Io) where the file cannot be opened, and what its header gives.
+/// [`Error::Io`] where the file cannot be opened, and what its header gives.
 pub fn read(path: &Path, text: &str) -> Result<Records<Row>> {
     if let Some(format) = TableFormat::of(path) {
         return Ok(Box::new(rows(path, format)?));

@@ -6,7 +6,7 @@
 //! | `message.rs` | file content as it is shown in messages, and the nearest name |
 //! | `characters.rs` | places in a text, counted in characters |
 //! | [`table`] | rows of JSON Lines, CSV and TSV |
-//! | [`array`] | rows of one array of JSON |
+//! | [`mod@array`] | rows of one array of JSON |
 //! | [`input`] | rows of any file, plain lines included |
 //! | `whole.rs` | the text of a file that has to be read whole |
 //! | [`conll`] | sentences of words and tags, in columns |
