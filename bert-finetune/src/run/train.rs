@@ -196,7 +196,7 @@ impl Files {
             .iter()
             .filter_map(|(key, file)| Some((*key, file.as_ref()?)));
         for (key, file) in [("data.train", &self.train)].into_iter().chain(others) {
-            if !file.exists() {
+            if !file.exists() && *file != Path::new("-") {
                 let problem = format!("{key}: there is no {}", file.display());
                 return Err(usage(problem, "check the path"));
             }

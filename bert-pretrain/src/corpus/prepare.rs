@@ -260,7 +260,7 @@ fn tokenize(settings: &Settings<'_>, tokenizer: &BertTokenizer, directory: &Path
     if cut > 0 {
         let most = MAX_DOCUMENT_BYTES >> 20;
         tell!("cut        longer documents were cut at {most} MiB, {cut} times");
-        log::warn!("longer documents were cut at {most} MiB, {cut} times");
+        log::info!("longer documents were cut at {most} MiB, {cut} times");
     }
     for line in reading.first_bad_lines() {
         log::info!("bad line: {line}");
