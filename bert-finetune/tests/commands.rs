@@ -428,6 +428,7 @@ fn classes_may_be_numbers_in_data_to_evaluate_on() {
     std::fs::write(root.join("n.csv"), numbered).unwrap();
     let evaluate = |data: &str| {
         let output = run(root, &["evaluate", "--model", "run/model", "--data", data]);
+        assert!(stderr(&output).contains("labels     0 no, 1 yes"));
         rows(&output).remove(0)
     };
     assert_eq!(evaluate("n.csv"), evaluate("d.csv"));

@@ -19,6 +19,7 @@ use super::scores::Measured;
 use super::with_task;
 use crate::cli::ModelArgs;
 use crate::data::input::Records;
+use crate::data::message::named;
 use crate::tasks::{Report, Task};
 
 pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Result<()> {
@@ -28,6 +29,14 @@ pub(super) fn evaluate(args: &ModelArgs, data: &Path, skip_bad_rows: bool) -> Re
     };
     let opened = FineTuned::open_as(args)?;
     let backend = args.backend.config()?;
+    let labels = opened.head.labels.iter().enumerate();
+    let numbered: Vec<String> = labels
+        .map(|(number, name)| format!("{number} {name}"))
+        .collect();
+    if !numbered.is_empty() {
+        // Data may name them by their numbers, which another program may have given otherwise.
+        tell!("labels     {}", named(&numbered));
+    }
     let report = evaluate_file(&opened, data, &backend, args.batch_tokens, policy)?;
     let mut value = report.metrics();
     value.extend(report.details.clone());
