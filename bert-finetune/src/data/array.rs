@@ -7,6 +7,7 @@ use bert_core::error::{Error, Result};
 use bert_core::files::{open, peek};
 use serde_json::Value;
 
+use super::message::syntax;
 use super::table::{Row, kind};
 use super::whole::{self, line_feeds};
 
@@ -53,25 +54,18 @@ pub(super) fn rows(path: &Path, input: impl BufRead) -> Result<Vec<Result<Row>>>
     };
     let mut rows = Vec::new();
     rest.sign("[")?;
-    if rest.begins_with("]") {
-        rest.sign("]")?;
-    } else {
-        loop {
-            let (line, value) = rest.value()?;
-            rows.push(match value {
-                Value::Object(object) => Ok(Row {
-                    line,
-                    fields: object.into(),
-                }),
-                other => {
-                    let problem = format!("the element is {}, not an object", kind(&other));
-                    Err(rest.error(line, problem))
-                }
-            });
-            if rest.begins_with("]") {
-                rest.sign("]")?;
-                break;
+    let mut ended = rest.takes("]");
+    while !ended {
+        let (line, value) = rest.value()?;
+        rows.push(match value {
+            Value::Object(object) => Ok(Row::of_object(line, object)),
+            other => {
+                let problem = format!("the element is {}, not an object", kind(&other));
+                Err(rest.error(line, problem))
             }
+        });
+        ended = rest.takes("]");
+        if !ended {
             rest.sign(",")?;
         }
     }
@@ -101,15 +95,19 @@ impl Rest<'_> {
         self.skip(self.text.len() - content.len());
     }
 
-    fn begins_with(&mut self, sign: &str) -> bool {
+    /// Passes over a sign, if it is there.
+    fn takes(&mut self, sign: &str) -> bool {
         self.skip_space();
-        self.text.starts_with(sign)
+        let is_there = self.text.starts_with(sign);
+        if is_there {
+            self.skip(sign.len());
+        }
+        is_there
     }
 
     /// Passes over a sign, which must be there.
     fn sign(&mut self, sign: &str) -> Result<()> {
-        if self.begins_with(sign) {
-            self.skip(sign.len());
+        if self.takes(sign) {
             return Ok(());
         }
         let problem = match self.text.chars().next() {
@@ -131,10 +129,8 @@ impl Rest<'_> {
                 Ok((line, value))
             }
             Some(Err(error)) if !error.is_eof() => {
-                let message = error.to_string();
-                let what = message.split(" at line ").next().unwrap_or_default();
                 let line = line + error.line().saturating_sub(1) as u64;
-                Err(self.error(line, format!("invalid JSON: {what}")))
+                Err(self.error(line, format!("invalid JSON: {}", syntax(&error))))
             }
             _ => {
                 let problem = "invalid JSON: the file ends within the array".into();

@@ -115,10 +115,7 @@ impl Texts {
             let help = "give a text or an object of JSON a line";
             self.lines.error(number, error.to_string(), help)
         })?;
-        Ok(Some(Row {
-            line: number,
-            fields: object.into(),
-        }))
+        Ok(Some(Row::of_object(number, object)))
     }
 }
 

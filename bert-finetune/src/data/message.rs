@@ -34,6 +34,13 @@ fn joined(names: impl Iterator<Item = String>) -> String {
     shown.join(", ") + &more
 }
 
+/// What is wrong with JSON, without the place: that is told in the lines of the file.
+pub(crate) fn syntax(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or_default();
+    what.to_string()
+}
+
 /// The first of the names that differ least from the wanted one, if any is near enough to have been meant.
 pub(crate) fn nearest<'a>(
     wanted: &str,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::characters::Characters;
-use super::message::quoted;
+use super::message::{quoted, syntax};
 use super::whole::{self, line_feeds};
 use bert_core::error::{Error, Result};
 use bert_core::files::open;
@@ -260,12 +260,10 @@ impl Position<'_> {
 }
 
 fn structural(path: &Path, error: &serde_json::Error) -> Error {
-    let message = error.to_string();
-    let what = message.split(" at line ").next().unwrap_or_default();
     Error::Data {
         path: path.to_path_buf(),
         line: (error.line() > 0).then_some(error.line() as u64),
-        problem: format!("{what} at column {}", error.column()),
+        problem: format!("{} at column {}", syntax(error), error.column()),
         help: "SQuAD is {\"data\": [{\"paragraphs\": [{\"context\": \"...\", \"qas\": [{\"id\": \
                \"...\", \"question\": \"...\", \"answers\": [{\"text\": \"...\", \
                \"answer_start\": 0}]}]}]}]}"

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::array;
 use super::cells::{CsvRecord, tsv};
-use super::message::{listed, nearest, quoted};
+use super::message::{listed, nearest, quoted, syntax};
 use bert_core::error::{Error, Result};
 use bert_core::files::{Lines, content};
 use bert_core::files::{extension, open};
@@ -60,6 +60,14 @@ impl Row {
         Self {
             line,
             fields: Fields(vec![(key.into(), text.into())]),
+        }
+    }
+
+    /// A row that an object of JSON is.
+    pub fn of_object(line: u64, object: Map<String, Value>) -> Self {
+        Self {
+            line,
+            fields: object.into(),
         }
     }
 
@@ -230,17 +238,13 @@ impl Rows {
         let line = self.lines.number();
         let text = self.lines.text(line, bytes)?;
         match serde_json::from_str(&text) {
-            Ok(Value::Object(object)) => Ok(Row {
-                line,
-                fields: object.into(),
-            }),
+            Ok(Value::Object(object)) => Ok(Row::of_object(line, object)),
             Ok(other) => {
                 let problem = format!("the line is {}, not a JSON object", kind(&other));
                 Err(self.lines.error(line, problem, HELP))
             }
             Err(error) => {
-                let message = error.to_string();
-                let what = message.split(" at line ").next().unwrap_or_default();
+                let what = syntax(&error);
                 let problem = format!("invalid JSON: {what} at column {}", error.column());
                 Err(self.lines.error(line, problem, HELP))
             }

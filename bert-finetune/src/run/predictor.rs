@@ -137,10 +137,7 @@ impl<B: BertBackend, T: Task> AnyLoaded for (Loaded<B, T>, T::Config) {
 /// The row of this number, counted from 1.
 fn of_value(line: u64, value: Value, text_key: &str) -> Result<Row> {
     match value {
-        Value::Object(object) => Ok(Row {
-            line,
-            fields: object.into(),
-        }),
+        Value::Object(object) => Ok(Row::of_object(line, object)),
         Value::String(text) => Ok(Row::of_text(line, text_key, text)),
         other => Err(Error::Data {
             path: ROWS.into(),
